@@ -1,0 +1,1 @@
+"""Bandwatch: what two of its programs compute or say alike."""

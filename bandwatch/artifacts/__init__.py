@@ -1,0 +1,1 @@
+"""Models as signed manifests and content-addressed blobs."""

@@ -1,0 +1,150 @@
+"""Ed25519 signatures over manifests: the only module that knows which cryptography stands behind a release."""
+
+import base64
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Final, Self
+
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+    load_pem_public_key,
+)
+
+from bandwatch.errors import CorruptError, InvalidArgumentError, NotFoundError
+
+_PURPOSE: Final = b"bandwatch release manifest\0"
+"""Signed in front of the payload, so that a signature made for anything else is worth nothing here."""
+_PEM_END: Final = b"-----END PUBLIC KEY-----\n"
+
+
+class BadSignatureError(CorruptError):
+    """No key that is trusted here made this signature over these bytes."""
+
+    code = "bad_signature"
+
+
+def _key_id(public: Ed25519PublicKey) -> str:
+    return hashlib.sha256(public.public_bytes(Encoding.Raw, PublicFormat.Raw)).hexdigest()[:16]
+
+
+class SigningKey:
+    """A private key that seals manifests."""
+
+    def __init__(self, private: Ed25519PrivateKey) -> None:
+        self._private = private
+
+    @classmethod
+    def generate(cls) -> Self:
+        """Return a new random key."""
+        return cls(Ed25519PrivateKey.generate())
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read a key from a PEM file.
+
+        Raises:
+            NotFoundError: There is no such file.
+            InvalidArgumentError: The file holds no unencrypted Ed25519 private key.
+        """
+        try:
+            private = load_pem_private_key(path.read_bytes(), password=None)
+        except FileNotFoundError as error:
+            raise NotFoundError(f"no signing key at {path}: make one with `bandwatch-coordinator make-keys`") from error
+        except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+            raise InvalidArgumentError(f"{path} holds no unencrypted private key in PEM form") from error
+        if not isinstance(private, Ed25519PrivateKey):
+            raise InvalidArgumentError(f"{path} holds a key of another kind; an Ed25519 key is needed")
+        return cls(private)
+
+    def save(self, path: Path) -> None:
+        """Write the key to a new file that only its owner can read."""
+        content = self._private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+
+    def public_pem(self) -> bytes:
+        """Return the public half; files of trusted keys are such texts one after another."""
+        return self._private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+
+    def seal(self, payload: bytes) -> bytes:
+        """Return an envelope: JSON of the payload, the key's identifier and the signature."""
+        envelope = {
+            "payload": base64.b64encode(payload).decode(),
+            "key": _key_id(self._private.public_key()),
+            "signature": base64.b64encode(self._private.sign(_PURPOSE + payload)).decode(),
+        }
+        return json.dumps(envelope, sort_keys=True, separators=(",", ":")).encode()
+
+
+class TrustedKeys:
+    """The public keys that an observer was given and believes."""
+
+    def __init__(self, keys: list[Ed25519PublicKey]) -> None:
+        self._keys = {_key_id(key): key for key in keys}
+
+    @classmethod
+    def parse(cls, pem: bytes) -> Self:
+        """Read one or more public keys in PEM form, one after another.
+
+        Raises:
+            InvalidArgumentError: There is none, or one is of another kind.
+        """
+        keys: list[Ed25519PublicKey] = []
+        for part in pem.split(_PEM_END):
+            if not part.strip():
+                continue
+            try:
+                key = load_pem_public_key(part + _PEM_END)
+            except (ValueError, UnsupportedAlgorithm) as error:
+                raise InvalidArgumentError("trusted keys must be public keys in PEM form") from error
+            if not isinstance(key, Ed25519PublicKey):
+                raise InvalidArgumentError("trusted keys must be Ed25519 public keys")
+            keys.append(key)
+        if not keys:
+            raise InvalidArgumentError("no trusted key was given, so no model could ever be accepted")
+        return cls(keys)
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read trusted keys from a file.
+
+        Raises:
+            NotFoundError: There is no such file.
+            InvalidArgumentError: See `parse`.
+        """
+        try:
+            return cls.parse(path.read_bytes())
+        except FileNotFoundError as error:
+            raise NotFoundError(f"no trusted keys at {path}: copy trusted-keys.pem from the coordinator") from error
+
+    def open(self, envelope: bytes) -> bytes:
+        """Return the payload of an envelope whose signature holds.
+
+        Raises:
+            CorruptError: The bytes are no envelope.
+            BadSignatureError: The key is not trusted, or the signature is not its own over these bytes.
+        """
+        try:
+            parts = json.loads(envelope)
+            payload = base64.b64decode(parts["payload"], validate=True)
+            signature = base64.b64decode(parts["signature"], validate=True)
+            key_id = str(parts["key"])
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            raise CorruptError("these bytes are no signed manifest") from error
+        key = self._keys.get(key_id)
+        if key is None:
+            raise BadSignatureError(f"the manifest is signed by key {key_id}, which is not trusted here")
+        try:
+            key.verify(signature, _PURPOSE + payload)
+        except InvalidSignature as error:
+            raise BadSignatureError(f"the signature is not one that key {key_id} made over this manifest") from error
+        return payload

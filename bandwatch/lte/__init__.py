@@ -1,0 +1,1 @@
+"""A simulated LTE cell, and anomalies for simulated and real radio alike."""

@@ -1,0 +1,1 @@
+"""The contract: generated messages and what both ends need to speak them."""

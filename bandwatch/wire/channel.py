@@ -1,0 +1,75 @@
+"""Limits, keep-alive and identity of every connection: set here for both ends, and nowhere else."""
+
+from collections.abc import Callable
+from typing import Final
+
+import grpc
+import grpc.aio
+
+LARGEST_MESSAGE_BYTES: Final = 8 << 20
+"""A segment of 2 MB with room to refuse larger ones one by one, without breaking the stream they came on."""
+CALL_DEADLINE_S: Final = 30.0
+"""Deadline of a unary call."""
+AUTHORIZATION: Final = "authorization"
+
+_KEEPALIVE_MS: Final = 60_000
+_LIMITS: Final[list[tuple[str, int]]] = [
+    ("grpc.max_receive_message_length", LARGEST_MESSAGE_BYTES),
+    ("grpc.max_send_message_length", LARGEST_MESSAGE_BYTES),
+]
+SERVER_OPTIONS: Final[list[tuple[str, int]]] = [
+    *_LIMITS,
+    ("grpc.so_reuseport", 0),
+    ("grpc.keepalive_time_ms", _KEEPALIVE_MS),
+    ("grpc.keepalive_timeout_ms", 20_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    # Clients ping every 60 s; the default of 5 minutes would cut them off for "too many pings".
+    ("grpc.http2.min_ping_interval_without_data_ms", _KEEPALIVE_MS // 2),
+    ("grpc.max_concurrent_streams", 100),
+    ("grpc.max_connection_age_ms", 3_600_000),
+    # Above the longest call, so that ageing never breaks one.
+    ("grpc.max_connection_age_grace_ms", 600_000),
+]
+_CLIENT_OPTIONS: Final[list[tuple[str, int]]] = [
+    *_LIMITS,
+    ("grpc.keepalive_time_ms", _KEEPALIVE_MS),
+    ("grpc.keepalive_timeout_ms", 20_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.initial_reconnect_backoff_ms", 250),
+    ("grpc.min_reconnect_backoff_ms", 1_000),
+    ("grpc.max_reconnect_backoff_ms", 10_000),
+    ("grpc.enable_http_proxy", 0),
+]
+
+
+class _BearerToken(grpc.AuthMetadataPlugin):
+    def __init__(self, token: str) -> None:
+        self._metadata = ((AUTHORIZATION, f"Bearer {token}"),)
+
+    def __call__(
+        self,
+        _context: grpc.AuthMetadataContext,
+        callback: Callable[[tuple[tuple[str, str], ...], Exception | None], None],
+    ) -> None:
+        callback(self._metadata, None)
+
+
+def _credentials(token: str) -> grpc.ChannelCredentials:
+    return grpc.composite_channel_credentials(
+        grpc.local_channel_credentials(), grpc.metadata_call_credentials(_BearerToken(token))
+    )
+
+
+def server_credentials() -> grpc.ServerCredentials:
+    """Return credentials that accept only connections from this host: tokens never travel a network in plain text."""
+    return grpc.local_server_credentials()
+
+
+def open_channel(target: str, token: str) -> grpc.aio.Channel:
+    """Open an asyncio channel to a coordinator, which sends the token with every call."""
+    return grpc.aio.secure_channel(target, _credentials(token), options=_CLIENT_OPTIONS)
+
+
+def open_blocking_channel(target: str, token: str) -> grpc.Channel:
+    """Open a blocking channel to a coordinator, which sends the token with every call."""
+    return grpc.secure_channel(target, _credentials(token), options=_CLIENT_OPTIONS)

@@ -1,0 +1,1 @@
+"""The coordinator: registries, releases and training runs behind gRPC."""

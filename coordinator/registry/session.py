@@ -1,0 +1,46 @@
+"""The connection to PostgreSQL."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+
+from bandwatch.errors import UnavailableError
+
+STATEMENT_LIMIT_MS = 20_000
+"""A statement that takes longer is a fault, not a wait."""
+
+
+class Registry:
+    """Hands out transactions on the registry's database."""
+
+    def __init__(self, url: URL, *, connections: int) -> None:
+        self.engine: AsyncEngine = create_async_engine(
+            url,
+            pool_size=connections,
+            max_overflow=0,
+            pool_pre_ping=True,
+            connect_args={"connect_timeout": 5, "options": f"-c statement_timeout={STATEMENT_LIMIT_MS}"},
+        )
+        self._sessions = async_sessionmaker(self.engine, expire_on_commit=False)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncSession]:
+        """Give a session whose changes are committed together when the block ends, or not at all.
+
+        Raises:
+            UnavailableError: The database went away.
+        """
+        try:
+            async with self._sessions.begin() as session:
+                yield session
+        except DBAPIError as error:
+            if error.connection_invalidated or type(error.orig).__name__ == "OperationalError":
+                raise UnavailableError("the database cannot be reached at present; try again soon") from error
+            raise
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self.engine.dispose()

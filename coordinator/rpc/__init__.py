@@ -1,0 +1,1 @@
+"""The gRPC edge: message in, service call, message out."""

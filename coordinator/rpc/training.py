@@ -1,0 +1,146 @@
+"""TrainingService: message in, service call, message out."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+from google.protobuf.json_format import MessageToDict
+
+from bandwatch import names
+from bandwatch.artifacts.blobs import BlobStore
+from bandwatch.artifacts.manifest import BlobReference, ModelContent
+from bandwatch.errors import FailedPreconditionError, InvalidArgumentError
+from bandwatch.wire.content import content_from_message
+from bandwatch.wire.convert import to_duration_message
+from bandwatch.wire.v1 import training_service_pb2 as pb
+from bandwatch.wire.v1 import training_service_pb2_grpc
+from coordinator.notices import Notices
+from coordinator.registry.session import Registry
+from coordinator.rpc.blobs import blob_chunks
+from coordinator.rpc.edge import Context
+from coordinator.rpc.messages import model_message, release_message, run_message, segment_message
+from coordinator.services import models, releases, runs
+from coordinator.services.paging import PageRequest
+
+
+class TrainingServicer(training_service_pb2_grpc.TrainingServiceServicer):
+    """Serves training workers."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        notices: Notices,
+        publisher: releases.Publisher,
+        *,
+        segment_blobs: BlobStore,
+        lease: timedelta,
+        attempts: int,
+    ) -> None:
+        self._registry = registry
+        self._notices = notices
+        self._publisher = publisher
+        self._segment_blobs = segment_blobs
+        self._lease = lease
+        self._attempts = attempts
+
+    async def ClaimRun(self, request: pb.ClaimRunRequest, context: Context) -> pb.ClaimRunResponse:
+        """Lease a run to a worker."""
+        run_id = names.runs.id(request.run)
+        async with self._registry.transaction() as session:
+            run = await runs.claim(session, run_id, request.worker, lease=self._lease, attempts=self._attempts)
+        return pb.ClaimRunResponse(
+            lease=pb.Lease(run=request.run, fence=run.fence),
+            run=run_message(run),
+            lease_duration=to_duration_message(self._lease),
+        )
+
+    async def ListRunSegments(self, request: pb.ListRunSegmentsRequest, context: Context) -> pb.ListRunSegmentsResponse:
+        """List the run's frozen segments."""
+        run_id = names.runs.id(request.lease.run)
+        async with self._registry.transaction() as session:
+            await runs.hold(session, run_id, request.lease.fence)
+            page = await runs.list_segments(session, run_id, PageRequest(request.page_size, request.page_token))
+        return pb.ListRunSegmentsResponse(
+            segments=[segment_message(segment) for segment in page.entries], next_page_token=page.next_token
+        )
+
+    async def ReadModel(self, request: pb.ReadModelRequest, context: Context) -> pb.ReadModelResponse:
+        """Return a model that a run starts from."""
+        async with self._registry.transaction() as session:
+            model = await models.get(session, names.models.id(request.name))
+        return pb.ReadModelResponse(model=model_message(model))
+
+    async def ReadBlob(self, request: pb.ReadBlobRequest, context: Context) -> AsyncIterator[pb.ReadBlobResponse]:
+        """Stream the codes of a segment, or a part of a model."""
+        held = self._segment_blobs.contains(request.digest)
+        store = self._segment_blobs if held else self._publisher.blobs
+        async for chunk in blob_chunks(store, request.digest, request.offset):
+            yield pb.ReadBlobResponse(chunk=chunk)
+
+    async def WriteBlob(
+        self, request_iterator: AsyncIterator[pb.WriteBlobRequest], context: Context
+    ) -> pb.WriteBlobResponse:
+        """Store a part of a model."""
+        first = await anext(aiter(request_iterator), None)
+        if first is None or first.WhichOneof("part") != "reference":
+            raise InvalidArgumentError("the first message must carry the blob's reference")
+        reference = BlobReference(digest=first.reference.digest, size_bytes=first.reference.size_bytes)
+        if self._publisher.blobs.contains(reference.digest):
+            return pb.WriteBlobResponse(already_stored=True)
+        content = bytearray()
+        async for part in request_iterator:
+            content += part.chunk
+            if len(content) > reference.size_bytes:
+                raise InvalidArgumentError(f"more than the promised {reference.size_bytes} bytes arrived")
+        await asyncio.to_thread(self._publisher.blobs.write_verified, bytes(content), reference)
+        return pb.WriteBlobResponse(already_stored=False)
+
+    async def ReportProgress(self, request: pb.ReportProgressRequest, context: Context) -> pb.ReportProgressResponse:
+        """Renew the lease and keep the progress."""
+        progress = MessageToDict(request.progress, preserving_proto_field_name=True)
+        async with self._registry.transaction() as session:
+            await runs.report(
+                session,
+                names.runs.id(request.lease.run),
+                request.lease.fence,
+                progress if request.HasField("progress") else None,
+                lease=self._lease,
+            )
+        return pb.ReportProgressResponse(lease_duration=to_duration_message(self._lease))
+
+    async def FinishRun(self, request: pb.FinishRunRequest, context: Context) -> pb.FinishRunResponse:
+        """Register the model and, if the run says so, release it."""
+        content = content_from_message(request.content)
+        self._require_blobs(content)
+        run_id = names.runs.id(request.lease.run)
+        response = pb.FinishRunResponse()
+        concerned: list[str] = []
+        async with self._registry.transaction() as session:
+            model = await runs.finish(session, run_id, request.lease.fence, content)
+            run = await runs.get(session, run_id)
+            if run.release_on_success:
+                released = await releases.current_of(session, model.id)
+                if released is None:
+                    released, concerned = await releases.release(session, self._publisher, model.id)
+                response.release.CopyFrom(release_message(released))
+            response.model.CopyFrom(model_message(model))
+        self._notices.hint(concerned)
+        return response
+
+    def _require_blobs(self, content: ModelContent) -> None:
+        missing = [blob.digest for blob in content.blobs() if not self._publisher.blobs.contains(blob.digest)]
+        if missing:
+            raise FailedPreconditionError(f"blob {missing[0]} was not stored; call WriteBlob before FinishRun")
+
+    async def FailRun(self, request: pb.FailRunRequest, context: Context) -> pb.FailRunResponse:
+        """Take a run back with what went wrong."""
+        async with self._registry.transaction() as session:
+            run = await runs.fail(
+                session,
+                names.runs.id(request.lease.run),
+                request.lease.fence,
+                request.error,
+                retryable=request.retryable,
+                attempts=self._attempts,
+            )
+        return pb.FailRunResponse(run=run_message(run))

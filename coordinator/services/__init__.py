@@ -1,0 +1,1 @@
+"""What an operator would name: use cases over the registry."""

@@ -1,0 +1,377 @@
+"""Training runs: ordered with their data, leased, fenced, ended. The row is the truth; a broker only wakes workers."""
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, func, insert, or_, select, text, tuple_, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from bandwatch import names
+from bandwatch.artifacts.manifest import ModelContent
+from bandwatch.errors import AlreadyExistsError, ConflictError, FailedPreconditionError, NotFoundError
+from bandwatch.spectrogram.bands import FRAME_SECONDS, WINDOW_FRAMES
+from coordinator.registry.entities import (
+    Band,
+    Cell,
+    Model,
+    Purpose,
+    RunKind,
+    RunSegment,
+    RunState,
+    Segment,
+    TrainingRun,
+)
+from coordinator.services import models
+from coordinator.services.paging import Page, PageRequest, read_page
+
+
+@dataclass(frozen=True)
+class TeacherOrder:
+    """Build a band's teacher; from every cell of the band when none is named."""
+
+    band_id: str
+    cell_ids: list[str]
+    max_epochs: int
+    stride_frames: int
+
+
+@dataclass(frozen=True)
+class StudentOrder:
+    """Refit a copy of a teacher to one cell."""
+
+    cell_id: str
+    teacher_id: str
+    frozen_layers: int
+    max_epochs: int
+    stride_frames: int
+
+
+@dataclass(frozen=True)
+class DataRules:
+    """Which segments may train, and how much of the newest data a run takes."""
+
+    clipped_share_limit: float
+    anomalous_share_limit: float
+    teacher_data: timedelta
+    student_data: timedelta
+
+
+async def order(
+    session: AsyncSession,
+    wanted: TeacherOrder | StudentOrder,
+    rules: DataRules,
+    *,
+    run_id: str,
+    release_on_success: bool,
+    seed: int,
+) -> TrainingRun:
+    """Order a run and freeze its list of segments. Ordering again under the same identifier gives the same run.
+
+    Raises:
+        AlreadyExistsError: The identifier belongs to a run with another order.
+        NotFoundError: The band, cell or teacher does not exist.
+        FailedPreconditionError: No segment may train.
+    """
+    run_id = run_id or f"r-{secrets.token_hex(8)}"
+    kind = RunKind.TEACHER if isinstance(wanted, TeacherOrder) else RunKind.STUDENT
+    before = await session.get(TrainingRun, run_id)
+    if before is not None:
+        if before.order == asdict(wanted):
+            return before
+        raise AlreadyExistsError(f"{names.runs.name(run_id)} exists already with another order; choose another name")
+    cell_ids = await _cells_of(session, wanted)
+    limit = rules.teacher_data if kind is RunKind.TEACHER else rules.student_data
+    chosen = await _choose_segments(session, cell_ids, rules, limit)
+    run = TrainingRun(
+        id=run_id,
+        kind=kind,
+        order=asdict(wanted),
+        release_on_success=release_on_success,
+        seed=seed,
+        segment_count=len(chosen),
+    )
+    session.add(run)
+    await session.flush()
+    rows = [
+        {
+            "run_id": run_id,
+            "position": position,
+            "observer_id": s.observer_id,
+            "boot_id": s.boot_id,
+            "sequence": s.sequence,
+        }
+        for position, s in enumerate(chosen)
+    ]
+    await session.execute(insert(RunSegment), rows)
+    await session.refresh(run)
+    return run
+
+
+async def _cells_of(session: AsyncSession, wanted: TeacherOrder | StudentOrder) -> list[str]:
+    if isinstance(wanted, StudentOrder):
+        if await session.get(Cell, wanted.cell_id) is None:
+            raise NotFoundError(f"{names.cells.name(wanted.cell_id)} is not registered; create it first")
+        await models.get(session, wanted.teacher_id)
+        return [wanted.cell_id]
+    if await session.get(Band, wanted.band_id) is None:
+        raise NotFoundError(f"{names.bands.name(wanted.band_id)} is not registered; create it first")
+    of_band = set(await session.scalars(select(Cell.id).where(Cell.band_id == wanted.band_id)))
+    strangers = sorted(set(wanted.cell_ids) - of_band)
+    if strangers:
+        raise NotFoundError(
+            f"{names.cells.name(strangers[0])} is no cell of {names.bands.name(wanted.band_id)}; "
+            "a teacher learns from cells of its own band"
+        )
+    return sorted(wanted.cell_ids or of_band)
+
+
+def _refusals(rules: DataRules) -> dict[str, ColumnElement[bool]]:
+    """Why a segment may not train, by reason."""
+    windows = Segment.frame_count / float(WINDOW_FRAMES)
+    return {
+        "not uploaded for training": Segment.purpose != Purpose.TRAINING,
+        "lost samples": Segment.lost_samples > 0,
+        "clipped": Segment.clipped_share > rules.clipped_share_limit,
+        "noise only": Segment.noise_only.is_(True),
+        "flagged as anomalous": Segment.anomalous_windows > rules.anomalous_share_limit * windows,
+    }
+
+
+async def _choose_segments(
+    session: AsyncSession, cell_ids: Sequence[str], rules: DataRules, limit: timedelta
+) -> Sequence[Segment]:
+    refusals = _refusals(rules)
+    eligible = and_(Segment.cell_id.in_(cell_ids), *(~refusal for refusal in refusals.values()))
+    newest = (
+        await session.scalars(select(Segment).where(eligible).order_by(Segment.start_at.desc()).limit(20_000))
+    ).all()
+    chosen: list[Segment] = []
+    left = limit.total_seconds() / FRAME_SECONDS
+    for segment in newest:
+        if left <= 0:
+            break
+        chosen.append(segment)
+        left -= segment.frame_count
+    if not chosen:
+        raise FailedPreconditionError(await _why_nothing_trains(session, cell_ids, refusals))
+    return sorted(chosen, key=lambda s: (s.start_at, s.observer_id, s.sequence))
+
+
+async def _why_nothing_trains(
+    session: AsyncSession, cell_ids: Sequence[str], refusals: dict[str, ColumnElement[bool]]
+) -> str:
+    counts = (
+        await session.execute(
+            select(func.count(), *(func.count().filter(refusal) for refusal in refusals.values())).where(
+                Segment.cell_id.in_(cell_ids)
+            )
+        )
+    ).one()
+    cells = ", ".join(names.cells.name(cell_id) for cell_id in cell_ids) or "the band, which has no cells"
+    reasons = ", ".join(f"{count} {reason}" for reason, count in zip(refusals, counts[1:], strict=True) if count)
+    return (
+        f"no segment of {cells} may train ({counts[0]} stored{': ' + reasons if reasons else ''}); "
+        "let observers of the cell upload clean data first"
+    )
+
+
+async def claim(session: AsyncSession, run_id: str, worker: str, *, lease: timedelta, attempts: int) -> TrainingRun:
+    """Take a lease on a run that is queued, or whose lease ran out, and raise its fence.
+
+    Raises:
+        NotFoundError: There is no such run.
+        FailedPreconditionError: Another worker holds it, it has ended, or its attempts are used up.
+    """
+    free = or_(
+        TrainingRun.state == RunState.QUEUED,
+        and_(TrainingRun.state == RunState.RUNNING, TrainingRun.lease_until < func.now()),
+    )
+    run: TrainingRun | None = await session.scalar(
+        update(TrainingRun)
+        .where(TrainingRun.id == run_id, free, TrainingRun.attempts < attempts)
+        .values(
+            state=RunState.RUNNING,
+            attempts=TrainingRun.attempts + 1,
+            fence=TrainingRun.fence + 1,
+            lease_until=func.now() + lease,
+            worker=worker,
+            started_at=func.coalesce(TrainingRun.started_at, func.now()),
+        )
+        .returning(TrainingRun)
+    )
+    if run is None:
+        current = await get(session, run_id)
+        raise FailedPreconditionError(
+            f"{names.runs.name(run_id)} is {current.state.value} after {current.attempts} attempts"
+            f"{', held by ' + current.worker if current.worker and current.state is RunState.RUNNING else ''}; "
+            "there is nothing to claim"
+        )
+    return run
+
+
+async def hold(session: AsyncSession, run_id: str, fence: int) -> TrainingRun:
+    """Return a run that the caller still owns, locked until the transaction ends.
+
+    Raises:
+        ConflictError: Somebody else owns it now, or it has ended.
+    """
+    run: TrainingRun | None = await session.scalar(
+        select(TrainingRun)
+        .where(TrainingRun.id == run_id, TrainingRun.fence == fence, TrainingRun.state == RunState.RUNNING)
+        .with_for_update()
+    )
+    if run is None:
+        raise ConflictError(f"the lease on {names.runs.name(run_id)} was lost to another attempt; stop this one")
+    return run
+
+
+async def report(
+    session: AsyncSession, run_id: str, fence: int, progress: dict[str, Any] | None, *, lease: timedelta
+) -> None:
+    """Renew a lease and keep what the run says of its progress.
+
+    Raises:
+        ConflictError: The lease was lost.
+    """
+    run = await hold(session, run_id, fence)
+    run.lease_until = await session.scalar(select(func.now() + lease))
+    if progress is not None:
+        run.progress = progress
+
+
+async def finish(session: AsyncSession, run_id: str, fence: int, content: ModelContent) -> Model:
+    """Register the model of a run and end the run. A repeated call by the same owner gives the same model.
+
+    Raises:
+        ConflictError: The lease was lost.
+    """
+    done = await session.scalar(
+        select(TrainingRun).where(
+            TrainingRun.id == run_id, TrainingRun.fence == fence, TrainingRun.state == RunState.SUCCEEDED
+        )
+    )
+    if done is not None and done.model_id:
+        return await models.get(session, done.model_id)
+    run = await hold(session, run_id, fence)
+    model = await _model_of(session, run, content)
+    session.add(model)
+    run.state, run.model_id, run.lease_until, run.last_error = RunState.SUCCEEDED, model.id, None, None
+    run.ended_at = await session.scalar(select(func.now()))
+    await session.flush()
+    await session.refresh(model)
+    return model
+
+
+async def _model_of(session: AsyncSession, run: TrainingRun, content: ModelContent) -> Model:
+    made = Model(id=f"m-{secrets.token_hex(8)}", run_id=run.id, content=content.model_dump(mode="json"))
+    if run.kind is RunKind.TEACHER:
+        made.band_id = run.order["band_id"]
+        return made
+    cell = await session.get_one(Cell, run.order["cell_id"])
+    made.band_id, made.cell_id, made.parent_id = cell.band_id, cell.id, run.order["teacher_id"]
+    return made
+
+
+async def fail(
+    session: AsyncSession, run_id: str, fence: int, error: str, *, retryable: bool, attempts: int
+) -> TrainingRun:
+    """Give a run back with what went wrong: to be tried again, or ended when that cannot help.
+
+    Raises:
+        ConflictError: The lease was lost.
+    """
+    run = await hold(session, run_id, fence)
+    run.last_error, run.lease_until = error, None
+    if retryable and run.attempts < attempts:
+        run.state, run.published_at = RunState.QUEUED, None
+    else:
+        run.state, run.ended_at = RunState.FAILED, await session.scalar(select(func.now()))
+    return run
+
+
+async def end_poisoned(session: AsyncSession, *, attempts: int) -> list[str]:
+    """End runs whose last allowed attempt vanished without a word, and return their identifiers."""
+    ended = await session.scalars(
+        update(TrainingRun)
+        .where(
+            TrainingRun.state == RunState.RUNNING,
+            TrainingRun.lease_until < func.now(),
+            TrainingRun.attempts >= attempts,
+        )
+        .values(
+            state=RunState.FAILED,
+            ended_at=func.now(),
+            last_error=func.coalesce(
+                TrainingRun.last_error, f"the worker vanished in each of {attempts} attempts; read its log"
+            ),
+        )
+        .returning(TrainingRun.id)
+    )
+    return list(ended)
+
+
+async def due(session: AsyncSession, *, republish: timedelta) -> list[str]:
+    """Return runs that workers must hear of: never announced, announced in vain, or dropped by their worker.
+
+    Each counts as announced from now on, so that a second replica does not announce it too.
+    """
+    unheard = or_(TrainingRun.published_at.is_(None), TrainingRun.published_at < func.now() - republish)
+    waiting = and_(TrainingRun.state == RunState.QUEUED, unheard)
+    dropped = and_(
+        TrainingRun.state == RunState.RUNNING,
+        TrainingRun.lease_until < func.now(),
+        or_(TrainingRun.published_at < TrainingRun.lease_until, unheard),
+    )
+    found = await session.scalars(
+        update(TrainingRun)
+        .where(or_(waiting, dropped))
+        .values(published_at=func.now())
+        .returning(TrainingRun.id)
+        .execution_options(synchronize_session=False)
+    )
+    return list(found)
+
+
+async def mark_published(session: AsyncSession, run_id: str) -> None:
+    """Note that workers have been told of a run."""
+    await session.execute(update(TrainingRun).where(TrainingRun.id == run_id).values(published_at=func.now()))
+
+
+async def unpublish(session: AsyncSession, run_id: str) -> None:
+    """Take back that workers have heard of a run, because the broker did not take the message."""
+    await session.execute(update(TrainingRun).where(TrainingRun.id == run_id).values(published_at=None))
+
+
+async def try_scheduler_lock(session: AsyncSession) -> bool:
+    """Tell whether this transaction is the one that may sweep; others leave the sweep to it."""
+    return bool(await session.scalar(text("SELECT pg_try_advisory_xact_lock(hashtext('training sweep'))")))
+
+
+async def get(session: AsyncSession, run_id: str) -> TrainingRun:
+    """Read a run.
+
+    Raises:
+        NotFoundError: There is none of that name.
+    """
+    run = await session.get(TrainingRun, run_id)
+    if run is None:
+        raise NotFoundError(f"{names.runs.name(run_id)} does not exist; list the runs to see which do")
+    return run
+
+
+async def list_runs(session: AsyncSession, page: PageRequest, *, state: RunState | None) -> Page[TrainingRun]:
+    """List runs, newest first, in one state or in any."""
+    query = select(TrainingRun)
+    if state:
+        query = query.where(TrainingRun.state == state)
+    return await read_page(session, query, [TrainingRun.created_at, TrainingRun.id], page, newest_first=True)
+
+
+async def list_segments(session: AsyncSession, run_id: str, page: PageRequest) -> Page[Segment]:
+    """List the segments that a run was ordered with."""
+    key = [Segment.observer_id, Segment.boot_id, Segment.sequence]
+    chosen = select(RunSegment.observer_id, RunSegment.boot_id, RunSegment.sequence).where(RunSegment.run_id == run_id)
+    return await read_page(session, select(Segment).where(tuple_(*key).in_(chosen)), key, page)

@@ -1,0 +1,188 @@
+"""Segments: admitted one by one, blob first, row second, acknowledgement last."""
+
+import asyncio
+import hashlib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import func, select, tuple_
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from bandwatch import names
+from bandwatch.artifacts.blobs import BlobStore
+from bandwatch.errors import (
+    AlreadyExistsError,
+    BandwatchError,
+    CorruptError,
+    InvalidArgumentError,
+    NotFoundError,
+    PermissionDeniedError,
+)
+from bandwatch.spectrogram.bands import FRAME_BINS, FRAME_SECONDS
+from coordinator.registry.entities import Cell, Purpose, Segment
+from coordinator.services.paging import Page, PageRequest, read_page
+from coordinator.services.refusals import Refused
+
+
+@dataclass(frozen=True)
+class NewSegment:
+    """A segment as an observer sent it: the fields of its future row."""
+
+    observer_id: str
+    boot_id: str
+    sequence: int
+    cell_id: str
+    start_at: datetime
+    clock_error: timedelta | None
+    frame_count: int
+    reference_dbm: float
+    purpose: Purpose
+    context: dict[str, Any]
+    clipped_share: float
+    lost_samples: int
+    noise_only: bool
+    gain_db: float | None
+    scored_by_serial: int
+    anomalous_windows: int
+    codes_digest: str
+
+    @property
+    def key(self) -> tuple[str, str, int]:
+        """Who made it and its number: sending it twice gives one row."""
+        return (self.observer_id, self.boot_id, self.sequence)
+
+    @property
+    def duration(self) -> timedelta:
+        """Time that the frames cover."""
+        return timedelta(seconds=self.frame_count * FRAME_SECONDS)
+
+
+def check(segment: NewSegment, codes: bytes, *, caller_id: str, clock_lead: timedelta) -> None:
+    """Refuse a segment that can never be stored.
+
+    Raises:
+        PermissionDeniedError: It names another observer than the caller.
+        InvalidArgumentError: Its codes have the wrong length, or it lies in the future.
+        CorruptError: Its codes are not those that its digest names.
+    """
+    if segment.observer_id != caller_id:
+        raise PermissionDeniedError(
+            f"this token belongs to {names.observers.name(caller_id)}; "
+            f"a segment of {names.observers.name(segment.observer_id)} must come with that observer's own token"
+        )
+    if len(codes) != segment.frame_count * FRAME_BINS:
+        raise InvalidArgumentError(
+            f"{segment.frame_count} frames are {segment.frame_count * FRAME_BINS} bytes of codes, "
+            f"but {len(codes)} arrived: send whole frames of {FRAME_BINS} codes, at most 4 s in one segment"
+        )
+    latest = datetime.now(UTC) + clock_lead
+    if segment.start_at + segment.duration > latest:
+        raise InvalidArgumentError(
+            f"the segment ends at {(segment.start_at + segment.duration).isoformat()}, which is in the future here: "
+            "set the observer's clock (NTP or GPS) and send it again under a new number"
+        )
+    if hashlib.sha256(codes).hexdigest() != segment.codes_digest:
+        raise CorruptError("the codes are not those that codes_digest names: they changed on the way; send them again")
+
+
+@dataclass(frozen=True)
+class Admitted:
+    """A segment that passed every check and whose blob is durable."""
+
+    segment: NewSegment
+
+
+@dataclass(frozen=True)
+class Stored:
+    """Blob and row are durable; `before` tells that they were already."""
+
+    before: bool
+
+
+async def admit(
+    blobs: BlobStore, segment: NewSegment, codes: bytes, *, caller_id: str, clock_lead: timedelta
+) -> Admitted | Refused:
+    """Check a segment and make its blob durable."""
+    return await asyncio.to_thread(_admit, blobs, segment, codes, caller_id, clock_lead)
+
+
+def _admit(
+    blobs: BlobStore, segment: NewSegment, codes: bytes, caller_id: str, clock_lead: timedelta
+) -> Admitted | Refused:
+    try:
+        check(segment, codes, caller_id=caller_id, clock_lead=clock_lead)
+    except BandwatchError as error:
+        return Refused(error.code, error.message)
+    blobs.write_named(codes, segment.codes_digest)
+    return Admitted(segment)
+
+
+async def store(session: AsyncSession, segments: Sequence[NewSegment]) -> list[Stored | Refused]:
+    """Write the rows of segments whose blobs are durable, and tell for each what became of it."""
+    known = set(await session.scalars(select(Cell.id).where(Cell.id.in_({s.cell_id for s in segments}))))
+    rows = {segment.key: asdict(segment) for segment in segments if segment.cell_id in known}
+    fresh: set[tuple[str, str, int]] = set()
+    if rows:
+        inserted = await session.execute(
+            insert(Segment)
+            .values(list(rows.values()))
+            .on_conflict_do_nothing()
+            .returning(Segment.observer_id, Segment.boot_id, Segment.sequence)
+        )
+        fresh = {(observer, boot, sequence) for observer, boot, sequence in inserted}
+    held = await _digests(session, set(rows) - fresh)
+    return [_outcome(segment, known, fresh, held) for segment in segments]
+
+
+async def _digests(session: AsyncSession, keys: set[tuple[str, str, int]]) -> dict[tuple[str, str, int], str]:
+    if not keys:
+        return {}
+    key = tuple_(Segment.observer_id, Segment.boot_id, Segment.sequence)
+    rows = await session.execute(
+        select(Segment.observer_id, Segment.boot_id, Segment.sequence, Segment.codes_digest).where(key.in_(keys))
+    )
+    return {(observer, boot, sequence): digest for observer, boot, sequence, digest in rows}
+
+
+def _outcome(
+    segment: NewSegment,
+    known_cells: set[str],
+    fresh: set[tuple[str, str, int]],
+    held: dict[tuple[str, str, int], str],
+) -> Stored | Refused:
+    if segment.cell_id not in known_cells:
+        return Refused(
+            NotFoundError.code,
+            f"{names.cells.name(segment.cell_id)} is not registered: ask the operator to create it, "
+            "or let the agent Sync to learn its present cell",
+        )
+    digest = held.get(segment.key)
+    if digest is not None and digest != segment.codes_digest:
+        return Refused(
+            AlreadyExistsError.code,
+            f"number {segment.sequence} of this boot holds other codes already: "
+            "two agents share one identity, or a disk was restored; start the agent with a fresh spool",
+        )
+    return Stored(before=segment.key not in fresh)
+
+
+async def list_segments(
+    session: AsyncSession, page: PageRequest, *, cell_id: str | None, observer_id: str | None, purpose: Purpose | None
+) -> tuple[Page[Segment], int, timedelta]:
+    """List segments by observer and number, with how many match in all and the time that they cover."""
+    wanted = []
+    if cell_id:
+        wanted.append(Segment.cell_id == cell_id)
+    if observer_id:
+        wanted.append(Segment.observer_id == observer_id)
+    if purpose:
+        wanted.append(Segment.purpose == purpose)
+    key = [Segment.observer_id, Segment.boot_id, Segment.sequence]
+    found = await read_page(session, select(Segment).where(*wanted), key, page)
+    count, frames = (
+        await session.execute(select(func.count(), func.coalesce(func.sum(Segment.frame_count), 0)).where(*wanted))
+    ).one()
+    return found, int(count), timedelta(seconds=int(frames) * FRAME_SECONDS)

@@ -1,0 +1,1 @@
+"""How Bandwatch is run."""

@@ -1,0 +1,1 @@
+"""The agent on an observer: radio in, anomalies out."""

@@ -1,0 +1,1 @@
+"""The agent's loop: listen, converge on the desired state, deliver."""

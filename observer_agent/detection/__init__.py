@@ -1,0 +1,1 @@
+"""A model in force, and what it says of each window."""

@@ -1,0 +1,1 @@
+"""What the agent is to run and what it holds for that."""

@@ -1,0 +1,102 @@
+"""Every setting of the agent, read once: options of the command, else the environment (BANDWATCH_AGENT_...)."""
+
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, Self
+
+from pydantic import Field, FilePath, ValidationError, ValidationInfo, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from bandwatch.errors import InvalidArgumentError
+
+ENVIRONMENT_PREFIX: Final = "BANDWATCH_AGENT_"
+
+Mobility = Literal["static", "walking", "driving"]
+ThresholdMethod = Literal["empirical", "gaussian"]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Share = Annotated[float, Field(gt=0, lt=1)]
+
+
+class AgentSettings(BaseSettings):
+    """Whom the agent serves, what it listens to, and its limits."""
+
+    model_config = SettingsConfigDict(env_prefix=ENVIRONMENT_PREFIX, frozen=True, extra="forbid")
+
+    coordinator: str = Field(pattern=r"^\S+:\d{1,5}$", description="HOST:PORT of the coordinator.")
+    observer: str = Field(
+        pattern=r"^observers/[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$", description="Name of this observer: observers/NAME."
+    )
+    token_file: FilePath = Field(description="File that holds this observer's token.")
+    trusted_keys: FilePath = Field(description="PEM file of the public keys that may sign models.")
+    data_dir: Path = Field(description="Folder of everything that the agent keeps.")
+
+    recording: FilePath | None = Field(None, description="SigMF metadata file of a recording to play.")
+    simulate: Annotated[
+        FilePath | None, Field(validate_default=True, description="JSON file that describes a simulated cell.")
+    ] = None
+    anomalies: FilePath | None = Field(None, description="JSON timetable of anomalies to mix in, for drills.")
+    loop: bool = Field(default=False, description="Play the recording again and again.")
+    start_s: Annotated[
+        float, Field(ge=0, allow_inf_nan=False, description="Seconds of the recording to leave out at its start.")
+    ] = 0.0
+    duration_s: Positive | None = Field(None, description="Seconds of the recording to play; all when absent.")
+    center_hz: Positive | None = Field(None, description="Frequency that the recording was tuned to, in Hz.")
+    pace: Literal["real", "fast"] = Field("real", description="Play at the speed of the air, or as fast as possible.")
+    exit_at_end: bool = Field(default=False, description="Stop once the source has ended and the spool is delivered.")
+    mobility: Mobility | None = Field(
+        None, description="How this observer moves; as simulated, else static, when absent."
+    )
+    clock_error_s: Annotated[
+        float, Field(ge=0, le=86_400, description="How far this observer's clock may be off, in seconds.")
+    ] = 0.1
+
+    stride_frames: Annotated[int, Field(ge=1, le=125, description="Frames between the starts of scored windows.")] = 25
+    false_alarm_rate: Share = Field(0.01, description="Share of normal windows that may be flagged.")
+    threshold_method: ThresholdMethod = Field("empirical", description="Which of the calibrated thresholds to use.")
+    onnx_threads: Annotated[int, Field(ge=1, le=64, description="Threads that one scoring may use.")] = 1
+    evidence_segments_per_hour: Annotated[
+        int, Field(ge=0, le=3600, description="Segments of evidence made in any hour, at most.")
+    ] = 60
+    inspect: Path | None = Field(None, description="Folder to write every frame and score to.")
+
+    spool_limit_mb: Annotated[int, Field(ge=8, le=1_000_000, description="Size of the spool in megabytes.")] = 512
+    quarantine_limit_mb: Annotated[
+        int, Field(ge=0, le=1_000_000, description="Size of the quarantine of refused segments in megabytes.")
+    ] = 64
+
+    sync_deadline_s: Positive = Field(10.0, description="Deadline of Sync and ReportAnomalies in seconds.")
+    fetch_deadline_s: Positive = Field(60.0, description="Seconds that one part of a download may take.")
+    watch_deadline_s: Positive = Field(540.0, description="Seconds after which the agent renews its Watch.")
+    answer_deadline_s: Positive = Field(60.0, description="Seconds to wait for the answer to an uploaded segment.")
+    upload_idle_s: Positive = Field(15.0, description="Seconds without segments after which an upload ends.")
+    upload_in_flight_mb: Annotated[
+        int, Field(ge=1, le=1000, description="Megabytes sent and not yet answered, at most.")
+    ] = 8
+    retry_base_s: Positive = Field(0.5, description="Longest wait before the first retry in seconds; it doubles.")
+    retry_cap_s: Positive = Field(30.0, description="Longest wait before any retry in seconds.")
+    refused_retry_s: Positive = Field(60.0, description="Seconds between tries while the token is not accepted.")
+    status_interval_s: Positive = Field(2.0, description="Seconds between two writings of the status file.")
+
+    @field_validator("simulate")
+    @classmethod
+    def _one_source(cls, simulate: Path | None, info: ValidationInfo) -> Path | None:
+        if "recording" in info.data and (simulate is None) == (info.data["recording"] is None):
+            raise ValueError("give exactly one source: a recording or a simulated cell")
+        return simulate
+
+    @classmethod
+    def from_options(cls, options: dict[str, Any]) -> Self:
+        """Read the settings; options that are None come from the environment.
+
+        Raises:
+            InvalidArgumentError: The sentence lists every fault.
+        """
+        try:
+            return cls(**{name: value for name, value in options.items() if value is not None})
+        except ValidationError as error:
+            faults = [_sentence(fault["loc"], fault["msg"]) for fault in error.errors(include_url=False)]
+            raise InvalidArgumentError("these settings will not do:\n" + "\n".join(faults)) from error
+
+
+def _sentence(location: tuple[int | str, ...], message: str) -> str:
+    name = str(location[0]) if location else "settings"
+    return f"  {name} ({ENVIRONMENT_PREFIX}{name.upper()}): {message}"

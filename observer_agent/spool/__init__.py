@@ -1,0 +1,1 @@
+"""What was made and is not yet delivered: bounded, and it survives a loss of power."""

@@ -1,0 +1,271 @@
+"""The spool: segments and anomalies between the moment they are made and the coordinator's word that it holds them."""
+
+import json
+import shutil
+import sqlite3
+import threading
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
+from typing import Final, TypeVar
+
+import structlog
+from pydantic import BaseModel
+
+from bandwatch.artifacts.blobs import digest_of, sync_folder
+from bandwatch.errors import UnavailableError
+from observer_agent.spool.files import write_durably
+from observer_agent.spool.ledger import DamagedLedgerError, Item, Ledger, Totals, is_damage
+from observer_agent.spool.records import (
+    LANE_OF,
+    AnomalyRecord,
+    HeldAnomaly,
+    HeldSegment,
+    Lane,
+    Origin,
+    Purpose,
+    SegmentRecord,
+)
+
+_INDEX: Final = "index.sqlite3"
+_log: Final = structlog.stdlib.get_logger()
+T = TypeVar("T")
+R = TypeVar("R", bound=BaseModel)
+
+
+class Spool:
+    """Holds what was made until it is acknowledged; bounded in bytes; survives a loss of power.
+
+    The index is SQLite, the codes of each segment lie in a file beside it: file first, row second. When the limit is
+    passed, the oldest of the last lane goes. What was refused lies in quarantine, which is bounded too. A damaged index
+    is set aside and a new spool begins, with a new boot id, so that no number is ever given twice.
+
+    Methods may be called by several threads. They sync to disk: keep them off an event loop.
+
+    Raises:
+        UnavailableError: The disk is full or cannot be written.
+    """
+
+    def __init__(self, root: Path, *, limit_bytes: int, quarantine_limit_bytes: int) -> None:
+        self._root = root
+        self._limit_bytes = limit_bytes
+        self._quarantine_limit_bytes = quarantine_limit_bytes
+        self._lock = threading.Lock()
+        with self._lock:
+            self._ledger = self._open()
+
+    @property
+    def totals(self) -> Totals:
+        """Sums since the spool began; do not change them."""
+        return self._ledger.totals
+
+    def put_segment(self, record: SegmentRecord, codes: bytes) -> Origin:
+        """Keep a segment; what does not fit any more is evicted."""
+
+        def put(ledger: Ledger) -> Origin:
+            with ledger.transaction() as totals:
+                sequence = ledger.insert(totals, LANE_OF[record.purpose], record.model_dump_json(), len(codes))
+                write_durably(self._codes(sequence), codes)
+                if record.purpose is Purpose.TRAINING:
+                    made = totals.training_frames.get(record.cell, 0)
+                    totals.training_frames[record.cell] = made + record.frame_count
+                evicted = self._evict(ledger, totals)
+            self._unlink(evicted)
+            return Origin(totals.boot_id, sequence)
+
+        return self._run(put)
+
+    def put_anomalies(self, records: Sequence[AnomalyRecord]) -> None:
+        """Keep anomalies, all in one transaction."""
+
+        def put(ledger: Ledger) -> None:
+            with ledger.transaction() as totals:
+                for record in records:
+                    body = record.model_dump_json()
+                    ledger.insert(totals, Lane.ANOMALY, body, len(body))
+                evicted = self._evict(ledger, totals)
+            self._unlink(evicted)
+
+        self._run(put)
+
+    def next_segment(self, excluding: Collection[Origin] = ()) -> HeldSegment | None:
+        """Return the segment to deliver first, apart from those that are under way; None when there is none.
+
+        A segment whose file is missing or changed is dropped with a line in the log, and the next one returned.
+        """
+
+        def find(ledger: Ledger) -> HeldSegment | None:
+            under_way = [origin.sequence for origin in excluding if origin.boot_id == ledger.totals.boot_id]
+            while item := ledger.next_segment(json.dumps(under_way)):
+                record = SegmentRecord.model_validate_json(item.record)
+                codes = self._read(item)
+                if digest_of(codes) == record.codes_digest:
+                    return HeldSegment(Origin(ledger.totals.boot_id, item.sequence), record, codes)
+                self._drop(ledger, item)
+            return None
+
+        return self._run(find)
+
+    def anomalies(self, limit: int) -> list[HeldAnomaly]:
+        """Return the oldest anomalies that wait for delivery."""
+
+        def find(ledger: Ledger) -> list[HeldAnomaly]:
+            return [
+                HeldAnomaly(
+                    Origin(ledger.totals.boot_id, item.sequence), AnomalyRecord.model_validate_json(item.record)
+                )
+                for item in ledger.anomalies(limit)
+            ]
+
+        return self._run(find)
+
+    def acknowledge(self, origins: Sequence[Origin]) -> None:
+        """Let go of what the coordinator holds. Unknown and repeated origins are harmless."""
+
+        def settle(ledger: Ledger) -> None:
+            with ledger.transaction() as totals:
+                items = _held(ledger, origins)
+                for item in items:
+                    ledger.remove(totals, item)
+                    totals.acknowledged += 1
+            self._unlink(items)
+
+        self._run(settle)
+
+    def quarantine(self, origin: Origin, code: str, reason: str) -> None:
+        """Set aside what the coordinator will never take. Unknown and repeated origins are harmless."""
+
+        def settle(ledger: Ledger) -> None:
+            with ledger.transaction() as totals:
+                items = _held(ledger, [origin])
+                for item in items:
+                    ledger.quarantine(totals, item, code, reason)
+                    totals.refused += 1
+                forgotten = self._bound_quarantine(ledger, totals)
+            self._move_to_quarantine(items)
+            self._unlink(forgotten)
+
+        self._run(settle)
+
+    def refusals(self) -> list[tuple[int, str, str]]:
+        """Return number, code and reason of everything in quarantine."""
+        return self._run(Ledger.refusals)
+
+    def training_frames(self, cell: str) -> int:
+        """Return how many frames were ever kept for training in a cell."""
+        return self.totals.training_frames.get(cell, 0)
+
+    def close(self) -> None:
+        """Close the index; what it holds stays."""
+        with self._lock:
+            self._ledger.close()
+
+    def _run(self, work: Callable[[Ledger], T]) -> T:
+        with self._lock:
+            try:
+                return work(self._ledger)
+            except (DamagedLedgerError, sqlite3.Error) as error:
+                if isinstance(error, sqlite3.Error) and not is_damage(error):
+                    raise UnavailableError(f"the spool in {self._root} cannot be used: {error}") from error
+                self._ledger.close()
+                self._ledger = self._begin_anew(error)
+                return work(self._ledger)
+            except OSError as error:
+                raise UnavailableError(f"the spool in {self._root} cannot be written: {error.strerror}") from error
+
+    def _open(self) -> Ledger:
+        try:
+            self._make_folders()
+            try:
+                ledger = Ledger(self._root / _INDEX)
+            except DamagedLedgerError as error:
+                ledger = self._begin_anew(error)
+            except sqlite3.Error as error:
+                if not is_damage(error):
+                    raise UnavailableError(f"the spool in {self._root} cannot be opened: {error}") from error
+                ledger = self._begin_anew(error)
+            self._tidy(ledger)
+        except OSError as error:
+            raise UnavailableError(f"the spool in {self._root} cannot be opened: {error.strerror}") from error
+        return ledger
+
+    def _begin_anew(self, error: Exception) -> Ledger:
+        aside = self._root.with_name(f"{self._root.name}.damaged")
+        shutil.rmtree(aside, ignore_errors=True)
+        self._root.rename(aside)
+        self._make_folders()
+        ledger = Ledger(self._root / _INDEX)
+        _log.warning(
+            "the spool was damaged; it was set aside and a new one begun",
+            fault=str(error),
+            set_aside=str(aside),
+            boot_id=ledger.totals.boot_id,
+        )
+        return ledger
+
+    def _make_folders(self) -> None:
+        for folder in (self._root / "segments", self._root / "quarantine"):
+            folder.mkdir(parents=True, exist_ok=True)
+
+    def _tidy(self, ledger: Ledger) -> None:
+        """Finish what a crash between a row and its file left undone."""
+        held, quarantined = ledger.sequences(quarantined=False), ledger.sequences(quarantined=True)
+        for path in (self._root / "segments").iterdir():
+            sequence = int(path.stem) if path.suffix == ".u8" and path.stem.isdigit() else 0
+            if sequence in quarantined:
+                path.replace(self._quarantined(sequence))
+            elif sequence not in held:
+                path.unlink()
+        for path in (self._root / "quarantine").iterdir():
+            if not (path.stem.isdigit() and int(path.stem) in quarantined):
+                path.unlink()
+
+    def _evict(self, ledger: Ledger, totals: Totals) -> list[Item]:
+        evicted = []
+        while totals.held_bytes > self._limit_bytes and (item := ledger.first_to_evict()):
+            ledger.remove(totals, item)
+            totals.evicted += 1
+            evicted.append(item)
+        return evicted
+
+    def _bound_quarantine(self, ledger: Ledger, totals: Totals) -> list[Item]:
+        forgotten = []
+        while totals.quarantined_bytes > self._quarantine_limit_bytes and (item := ledger.oldest_quarantined()):
+            ledger.forget_quarantined(totals, item)
+            forgotten.append(item)
+        return forgotten
+
+    def _drop(self, ledger: Ledger, item: Item) -> None:
+        with ledger.transaction() as totals:
+            ledger.remove(totals, item)
+            totals.damaged += 1
+        self._unlink([item])
+        _log.warning("a spooled segment was dropped: its file is missing or has changed", sequence=item.sequence)
+
+    def _read(self, item: Item) -> bytes:
+        try:
+            return self._codes(item.sequence).read_bytes()
+        except FileNotFoundError:
+            return b""
+
+    def _move_to_quarantine(self, items: Sequence[Item]) -> None:
+        for item in items:
+            if item.lane is not Lane.ANOMALY and self._codes(item.sequence).exists():
+                self._codes(item.sequence).replace(self._quarantined(item.sequence))
+        sync_folder(self._root / "quarantine")
+
+    def _unlink(self, items: Sequence[Item]) -> None:
+        for item in items:
+            self._codes(item.sequence).unlink(missing_ok=True)
+            self._quarantined(item.sequence).unlink(missing_ok=True)
+
+    def _codes(self, sequence: int) -> Path:
+        return self._root / "segments" / f"{sequence}.u8"
+
+    def _quarantined(self, sequence: int) -> Path:
+        return self._root / "quarantine" / f"{sequence}.u8"
+
+
+def _held(ledger: Ledger, origins: Sequence[Origin]) -> list[Item]:
+    """Return the held items of these origins, each once."""
+    sequences = dict.fromkeys(o.sequence for o in origins if o.boot_id == ledger.totals.boot_id)
+    return [item for sequence in sequences if (item := ledger.held(sequence)) is not None]

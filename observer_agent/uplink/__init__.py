@@ -1,0 +1,1 @@
+"""Speaks to the coordinator: the only place of the agent that knows its messages."""

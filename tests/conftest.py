@@ -1,0 +1,17 @@
+"""Fixtures that several kinds of tests share."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+BESIDE_THE_CHECKOUT = Path(__file__).resolve().parents[2] / "shared" / "recordings"
+
+
+@pytest.fixture(scope="session")
+def recordings_dir() -> Path:
+    """Give the folder of SigMF recordings of real LTE cells, or skip and say why."""
+    folder = Path(os.environ.get("BANDWATCH_RECORDINGS", BESIDE_THE_CHECKOUT))
+    if not any(folder.glob("*.sigmf-meta")):
+        pytest.skip(f"no SigMF recordings in {folder}; set BANDWATCH_RECORDINGS to a folder that holds some")
+    return folder

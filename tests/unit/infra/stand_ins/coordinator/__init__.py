@@ -1,0 +1,1 @@
+"""Stands in for the coordinator where only its supervision is tested."""

@@ -1,0 +1,1 @@
+"""Stands in for the training worker where only its supervision is tested."""

@@ -1,0 +1,1 @@
+"""The training worker: teachers and students."""

@@ -1,0 +1,1 @@
+"""Networks, fits, calibration and export: torch and arrays only."""

@@ -1,0 +1,1 @@
+"""Whole training runs, read from top to bottom."""
