@@ -27,12 +27,12 @@ class Anomaly:
         kind: One of `KINDS`.
         start_s: When it begins, in seconds of stream time.
         stop_s: When it ends.
-        ratio_db: Power relative to what the stream had when the anomaly began. For "ofdm-..." and "...psk-..." that of the
-            interference; for "down-..." that of the noise floor left behind, were it as wide as the band; "power-..."
-            ignores it.
-        offset_hz: How far above the centre the interference lies; it shows only as far as the sample rate reaches. For
-            "down-..." how far above the lower edge of the band the silent share begins, going on from the lower edge where
-            it passes the upper. "power-..." ignores it.
+        ratio_db: Power relative to the mean that the stream had when the anomaly began. For "ofdm-..." and "...psk-..."
+            that of the interference, as far as the sample rate shows it; for "down-..." that of the noise floor left
+            behind, were it as wide as the band; "power-..." ignores it.
+        offset_hz: How far above the centre the interference lies. For "down-..." how far above the lower edge of the
+            band the silent share begins; it goes on from the lower edge where it passes the upper. "power-..." ignores
+            it.
     """
 
     kind: str
@@ -94,8 +94,8 @@ def _refuse_overlaps(timetable: Sequence[Anomaly]) -> None:
     for earlier, later in pairwise(timetable):
         if later.start_s < earlier.stop_s:
             raise InvalidArgumentError(
-                f"the anomalies {earlier.kind} from {earlier.start_s} s and {later.kind} from {later.start_s} s overlap: "
-                "give each a time of its own"
+                f"the anomalies {earlier.kind} from {earlier.start_s} s and {later.kind} from {later.start_s} s "
+                "overlap: give each a time of its own"
             )
 
 
@@ -112,8 +112,9 @@ def _refuse_invisible(timetable: Sequence[Anomaly], sample_rate_hz: float) -> No
 class AnomalyMixer:
     """Mixes the anomalies of a timetable into a stream; the same seed gives the same anomalies.
 
-    What comes out does not depend on how the stream is cut into calls, except that an anomaly in the first millisecond of
-    a stream takes its reference power from the samples of the call that it begins in.
+    What comes out does not depend on how the stream is cut into calls, except that an anomaly in the first millisecond
+    of a stream takes its reference power from the samples of the call that it begins in. Two anomalies at once are two
+    mixers, one after the other.
 
     Args:
         timetable: Anomalies that do not overlap, in any order.
@@ -128,14 +129,15 @@ class AnomalyMixer:
     def __init__(
         self, timetable: Sequence[Anomaly], sample_rate_hz: float, seed: int, band_width_hz: float | None = None
     ) -> None:
-        if not (math.isfinite(sample_rate_hz) and sample_rate_hz > 0):
-            raise InvalidArgumentError(f"{sample_rate_hz} Hz is no sample rate: give a positive number of hertz")
+        band_width_hz = sample_rate_hz if band_width_hz is None else min(band_width_hz, sample_rate_hz)
+        if not (math.isfinite(sample_rate_hz) and band_width_hz > 0):
+            raise InvalidArgumentError("the sample rate and the width of the band must be positive numbers of hertz")
         self._timetable = sorted(timetable, key=lambda anomaly: anomaly.start_s)
-        self._sample_rate_hz = sample_rate_hz
-        self._seed = seed
-        self._band_width_hz = min(band_width_hz or sample_rate_hz, sample_rate_hz)
         _refuse_overlaps(self._timetable)
         _refuse_invisible(self._timetable, sample_rate_hz)
+        self._sample_rate_hz = sample_rate_hz
+        self._seed = seed
+        self._band_width_hz = band_width_hz
         self._meter = LevelMeter(sample_rate_hz)
         self._before = np.zeros(filter_taps(sample_rate_hz) - 1, np.complex64)
         self._next_sample = 0
@@ -189,16 +191,13 @@ class AnomalyMixer:
             power = self._meter.mean_power
             if power is None:
                 power = float(np.mean(np.abs(piece) ** 2))
-            rng = np.random.default_rng([self._seed, self._timetable.index(anomaly)])
-            self._current = (
-                anomaly,
-                make_effect(
-                    anomaly.kind,
-                    power * 10 ** (anomaly.ratio_db / 10),
-                    anomaly.offset_hz,
-                    self._sample_rate_hz,
-                    self._band_width_hz,
-                    rng,
-                ),
+            effect = make_effect(
+                anomaly.kind,
+                power * 10 ** (anomaly.ratio_db / 10),
+                anomaly.offset_hz,
+                self._sample_rate_hz,
+                self._band_width_hz,
+                np.random.default_rng([self._seed, self._timetable.index(anomaly)]),
             )
+            self._current = anomaly, effect
         return self._current[1]

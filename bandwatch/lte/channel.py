@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from bandwatch.errors import InvalidArgumentError
 from bandwatch.lte.fading import PEDESTRIAN, URBAN, VEHICULAR, DelayProfile, Fading
+from bandwatch.lte.numerology import SLOT_SYMBOLS
 
 SPEED_OF_LIGHT_MPS: Final = 299_792_458.0
 """Metres that light covers in a second."""
@@ -47,8 +48,8 @@ class ChannelConfig:
 
     Attributes:
         mobility: "static", "walking" or "driving".
-        signal_to_noise_db: Power of a resource element in use over the noise in it: the mean over fading, and the median
-            over shadowing.
+        signal_to_noise_db: Power of a resource element in use over the noise in it: the mean over fading, and the
+            median over shadowing.
         carrier_hz: Carrier frequency, which turns speed into Doppler shift.
         level_dbfs: Mean power that the cell would have with every resource element in use, relative to full scale.
         shadowing_db: Standard deviation of the shadowing along the way of a moving observer.
@@ -72,7 +73,7 @@ class ChannelConfig:
 
 
 class Channel:
-    """The gain of each subcarrier in each OFDM symbol, block after block of the same length.
+    """The gain of each subcarrier in each OFDM symbol, block after block of as many slots.
 
     A moving observer's speed and surroundings are drawn once, from what its mobility allows.
     """
@@ -101,7 +102,9 @@ class Channel:
         """Return the gains of the next block, complex64 [times, subcarriers]; their mean power is 1."""
         taps = self._fading.next_block() * self._amplitudes + self._steady
         taps *= 10 ** (self._shadowing.next_block()[:, np.newaxis] / 20)
-        return taps @ self._turns
+        # One product per slot is too small for BLAS to call its threads, which wait by spinning.
+        gains: NDArray[np.complex64] = taps.reshape(-1, SLOT_SYMBOLS, taps.shape[1]) @ self._turns
+        return gains.reshape(len(taps), -1)
 
 
 def _steady_gains(
@@ -109,7 +112,8 @@ def _steady_gains(
 ) -> NDArray[np.complex64]:
     """Draw constant gains complex64 [taps] whose response has a mean power of exactly 1 over the subcarriers."""
     gains = amplitudes * np.exp(2j * np.pi * rng.random(len(amplitudes)))
-    return (gains / np.sqrt(np.mean(np.abs(gains @ turns) ** 2))).astype(np.complex64)
+    normal: NDArray[np.complex64] = (gains / np.sqrt(np.mean(np.abs(gains @ turns) ** 2))).astype(np.complex64)
+    return normal
 
 
 class Shadowing:

@@ -42,7 +42,7 @@ class Downlink:
         in_use = self._in_use()
         codes = self._content.integers(0, _SILENT, in_use.shape, np.uint8)
         codes[~in_use] = _SILENT
-        frames = _SYMBOLS[codes].reshape(BLOCK_FRAMES, FRAME_SYMBOLS, -1)
+        frames: NDArray[np.complex64] = _SYMBOLS[codes].reshape(BLOCK_FRAMES, FRAME_SYMBOLS, -1)
         np.copyto(frames, self._layout.fixed, where=self._taken)
         frames.reshape(BLOCK_FRAMES, -1)[:, self._layout.broadcast] = self._broadcast()
         return frames.reshape(BLOCK_FRAMES * FRAME_SYMBOLS, -1)

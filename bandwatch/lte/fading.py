@@ -22,11 +22,15 @@ class DelayProfile:
     def amplitudes(self) -> NDArray[np.float64]:
         """Return the amplitude of each tap, float64 [taps], for a total power of 1."""
         powers = 10 ** (np.array(self.powers_db) / 10)
-        return np.sqrt(powers / powers.sum())
+        amplitudes: NDArray[np.float64] = np.sqrt(powers / powers.sum())
+        return amplitudes
 
     def turns(self, subcarrier_hz: NDArray[np.float64]) -> NDArray[np.complex64]:
         """Return how each tap's delay turns each subcarrier, complex64 [taps, subcarriers]."""
-        return np.exp(-2e-9j * np.pi * np.outer(self.delays_ns, subcarrier_hz)).astype(np.complex64)
+        turns: NDArray[np.complex64] = np.exp(-2e-9j * np.pi * np.outer(self.delays_ns, subcarrier_hz)).astype(
+            np.complex64
+        )
+        return turns
 
 
 PEDESTRIAN: Final = DelayProfile((0, 30, 70, 90, 110, 190, 410), (0, -1, -2, -3, -8, -17.2, -20.8))
@@ -57,4 +61,5 @@ class Fading:
         """Return the gains at the times of the next block, complex64 [times, taps]."""
         start = np.exp(1j * (2 * np.pi * self._waves_hz * self._blocks * self._block_s + self._phases))
         self._blocks += 1
-        return np.matmul(self._within_block, start.astype(np.complex64)[:, :, np.newaxis])[:, :, 0].T
+        gains: NDArray[np.complex64] = np.einsum("ktw,kw->tk", self._within_block, start.astype(np.complex64))
+        return gains

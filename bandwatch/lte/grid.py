@@ -53,7 +53,7 @@ def lay_out_frame(cell_identity: int, resource_blocks: int) -> FrameLayout:
 
 
 def _place_reference_signals(fixed: NDArray[np.complex64], free: NDArray[np.bool_], cell_identity: int) -> None:
-    """Put in the reference signals of port 0, and keep the control region off the places of port 1 (6.2.4, 6.10.1.2)."""
+    """Put in the reference signals of port 0, and keep control off the places of port 1 (6.2.4, 6.10.1.2)."""
     resource_blocks = fixed.shape[1] // BLOCK_SUBCARRIERS
     for slot in range(2 * FRAME_SUBFRAMES):
         for symbol, shift in zip(REFERENCE_SYMBOLS, (0, 3), strict=True):

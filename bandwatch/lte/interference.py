@@ -52,7 +52,8 @@ def phase_shift_keying(
 def keyed_symbols(phases: int, width_hz: float, rng: np.random.Generator) -> NDArray[np.complex64]:
     """Return random symbols complex64 [n] of 2 or 4 phases, enough for a period."""
     count = round(_PERIOD_SECONDS * width_hz / (1 + ROLL_OFF))
-    return np.exp(2j * np.pi * rng.integers(0, phases, count) / phases).astype(np.complex64)
+    circle: NDArray[np.complex64] = np.exp(2j * np.pi * np.arange(phases) / phases).astype(np.complex64)
+    return circle[rng.integers(0, phases, count)]
 
 
 def _root_raised_cosine(frequency: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -77,11 +77,12 @@ class Numerology:
 
         The carrier itself, 0 Hz, lies between the two middle subcarriers of the grid and stays unused (6.12).
         """
-        index = np.arange(self.subcarriers) - self.subcarriers // 2
-        return (index + (index >= 0)) * float(SUBCARRIER_HZ)
+        half = self.subcarriers // 2
+        index = np.concatenate([np.arange(-half, 0), np.arange(1, half + 1)])
+        return index.astype(np.float64) * SUBCARRIER_HZ
 
     def symbol_times_s(self, slots: int) -> NDArray[np.float64]:
-        """Return when each OFDM symbol begins after its prefix, float64 [slots x 7], from the start of the first slot."""
+        """Return when each OFDM symbol begins after its prefix, float64 [slots x 7], since the first slot began."""
         first, other = self.prefixes
         in_slot = first + np.arange(SLOT_SYMBOLS) * (self.fft_size + other)
         starts = np.arange(slots)[:, np.newaxis] * self.slot_samples + in_slot

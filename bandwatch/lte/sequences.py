@@ -58,8 +58,10 @@ def _shift_register(start: NDArray[np.uint8], taps: tuple[int, ...], length: int
 
 def qpsk(bits: NDArray[np.uint8]) -> NDArray[np.complex64]:
     """Map pairs of bits uint8 [..., 2n] to symbols of unit power complex64 [..., n] (7.1.2)."""
-    signs = (1.0 - 2.0 * bits.astype(np.float32)) / np.sqrt(np.float32(2.0))
-    return (signs[..., 0::2] + 1j * signs[..., 1::2]).astype(np.complex64)
+    signs = (1 - 2 * bits.astype(np.float32)) / np.sqrt(np.float32(2))
+    symbols = np.empty((*bits.shape[:-1], bits.shape[-1] // 2), np.complex64)
+    symbols.real, symbols.imag = signs[..., 0::2], signs[..., 1::2]
+    return symbols
 
 
 def primary_synchronisation(identity_in_group: int) -> NDArray[np.complex64]:
@@ -67,7 +69,8 @@ def primary_synchronisation(identity_in_group: int) -> NDArray[np.complex64]:
     n = np.arange(_SYNC_LENGTH)
     n = n + (n > 30)  # noqa: PLR2004 - element 31 would fall on the unused centre subcarrier
     root = _PRIMARY_ROOTS[identity_in_group]
-    return np.exp(-1j * np.pi * root * n * (n + 1) / 63).astype(np.complex64)
+    sequence: NDArray[np.complex64] = np.exp(-1j * np.pi * root * n * (n + 1) / 63).astype(np.complex64)
+    return sequence
 
 
 def secondary_synchronisation(group: int, identity_in_group: int, subframe: int) -> NDArray[np.float32]:

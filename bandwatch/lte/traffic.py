@@ -53,8 +53,8 @@ class Schedule:
 class Traffic:
     """An endless schedule. Sets of resource blocks are integers here, bit b for block b.
 
-    `load` is the share of resource block pairs that arriving users ask for: 0 leaves system information only, and 1 keeps
-    the cell nearly always full.
+    `load` is the share of resource block pairs that arriving users ask for: 0 leaves system information only, and 1
+    keeps the cell nearly always full.
     """
 
     def __init__(self, resource_blocks: int, load: float, rng: np.random.Generator) -> None:

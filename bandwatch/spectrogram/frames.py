@@ -115,8 +115,9 @@ def _mixing_window(offset: float, segments: int) -> NDArray[np.complex64]:
     """
     samples = np.arange(FRAME_BINS)
     hann = 0.5 - 0.5 * np.cos(2 * np.pi * samples / FRAME_BINS)
-    mixed: NDArray[np.complex128] = hann * np.exp(-2j * np.pi * (offset - 0.5) * samples)
-    return (mixed / (hann.sum() * np.sqrt(segments))).astype(np.complex64)
+    mixed = hann * np.exp(-2j * np.pi * (offset - 0.5) * samples)
+    scaled: NDArray[np.complex128] = mixed / (hann.sum() * np.sqrt(segments))
+    return scaled.astype(np.complex64)
 
 
 def _check_coverage(band: Band, sample_rate_hz: float, center_hz: float) -> None:

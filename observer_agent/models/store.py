@@ -98,12 +98,13 @@ class ModelStore:
     def activate(self, release: AssignedRelease, cell: str) -> None:
         """Put a release in force durably, keep the one before, and remove the blobs of all others."""
         before = self._pointers
-        self._pointers = _Pointers(
+        after = _Pointers(
             active=release,
             previous=before.previous if before.active == release else before.active,
             accepted=before.accepted | {cell: release},
         )
-        write_durably(self._file, self._pointers.model_dump_json().encode())
+        write_durably(self._file, after.model_dump_json().encode())
+        self._pointers = after
         self._remove_unreferenced()
 
     def _remove_unreferenced(self) -> None:
@@ -134,6 +135,3 @@ class ModelStore:
 def is_meant_for(manifest: Manifest, desired: DesiredState) -> bool:
     """Tell whether a release may run: it is for the observer's cell, or for every cell of its band."""
     return manifest.band == desired.band and manifest.cell in (None, desired.cell)
-
-
-Serial = Annotated[int, Field(gt=0)]

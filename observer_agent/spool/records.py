@@ -58,7 +58,7 @@ class AnomalyRecord(_Record):
 
     cell: str
     window_start_at: AwareDatetime
-    window_s: float
+    window_frames: int
     error_db: float
     threshold_db: float
     false_alarm_rate: float

@@ -1,0 +1,144 @@
+"""Samples to frames, frames to windows, windows to errors: one stream of one band."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bandwatch.lte.anomalies import AnomalyMixer
+from bandwatch.spectrogram.bands import FRAME_BINS, FRAME_SECONDS, WINDOW_FRAMES, Band
+from bandwatch.spectrogram.frames import DEFAULT_REFERENCE_DB, FrameMaker, encode_frames
+from bandwatch.spectrogram.quality import clipped_share
+from bandwatch.spectrogram.samples import decode_samples
+from bandwatch.spectrogram.windows import cut_windows
+from observer_agent.detection.model import ScoringModel
+from observer_agent.receivers.blocks import Block, Receiver
+from observer_agent.settings import ThresholdMethod
+
+FRAME: Final = timedelta(seconds=FRAME_SECONDS)
+
+
+@dataclass(frozen=True)
+class ScoredWindows:
+    """Windows that one model scored at once.
+
+    `first_frames` int64 [n] counts frames from the start of the stream; `error_db` float32 [n]; `anomalous` bool [n];
+    `predicted` codes float32 [n, 25, 128]. An error that is not a number is never anomalous.
+    """
+
+    model: str
+    serial: int
+    first_frames: NDArray[np.int64]
+    error_db: NDArray[np.float32]
+    threshold_db: float
+    false_alarm_rate: float
+    anomalous: NDArray[np.bool_]
+    predicted: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class FrameBatch:
+    """Frames that follow those of the batch before, codes uint8 [m, 128], and the windows that they completed.
+
+    `first_frame` counts frames from the start of the stream. `serial` is that of the model in force, zero when none is.
+    """
+
+    codes: NDArray[np.uint8]
+    first_frame: int
+    run: "Run"
+    clipped_share: float
+    serial: int
+    windows: ScoredWindows | None
+
+
+@dataclass(frozen=True)
+class Run:
+    """Where frames without a gap began: its first frame and the sample that it begins with."""
+
+    first_frame: int
+    first_sample: int
+    sample_rate_hz: float
+
+    def sample_of(self, frame: int) -> float:
+        """Return the sample at which a frame begins."""
+        return self.first_sample + (frame - self.first_frame) * FRAME_SECONDS * self.sample_rate_hz
+
+
+class Pipeline:
+    """Turns the blocks of a receiver into frames and scores windows of them.
+
+    Raises:
+        InvalidArgumentError: The receiver does not cover the band.
+    """
+
+    def __init__(
+        self,
+        receiver: Receiver,
+        band: Band,
+        *,
+        stride_frames: int,
+        false_alarm_rate: float,
+        threshold_method: ThresholdMethod,
+        first_frame: int = 0,
+        mixer: AnomalyMixer | None = None,
+    ) -> None:
+        self._rate_hz = receiver.sample_rate_hz
+        self._maker = FrameMaker(band, receiver.sample_rate_hz, receiver.center_hz)
+        self._mixer = mixer
+        self._stride = stride_frames
+        self._false_alarm_rate = false_alarm_rate
+        self._method: ThresholdMethod = threshold_method
+        self.frames = first_frame
+        self._run: Run | None = None
+        self._waiting = np.empty((0, FRAME_BINS), dtype=np.uint8)
+
+    def restart(self) -> None:
+        """Forget what a gap cut off: neither a frame nor a window reaches across it."""
+        self._maker.reset()
+        self._run = None
+        self._waiting = self._waiting[:0]
+
+    def push(self, block: Block, model: ScoringModel | None) -> FrameBatch:
+        """Return the frames that a block completed, with its windows scored by the model."""
+        iq = decode_samples(block.raw, block.datatype)
+        if self._mixer is not None:
+            iq = self._mixer.mix(iq, block.first_sample)
+        codes = encode_frames(self._maker.push(iq), DEFAULT_REFERENCE_DB)
+        if self._run is None:
+            self._run = Run(self.frames, block.first_sample, self._rate_hz)
+        first_frame = self.frames
+        self.frames += len(codes)
+        return FrameBatch(
+            codes=codes,
+            first_frame=first_frame,
+            run=self._run,
+            clipped_share=clipped_share(block.raw, block.datatype),
+            serial=0 if model is None else model.serial,
+            windows=self._score(codes, model),
+        )
+
+    def _score(self, codes: NDArray[np.uint8], model: ScoringModel | None) -> ScoredWindows | None:
+        frames = np.concatenate((self._waiting, codes))
+        first = self.frames - len(frames)
+        windows = cut_windows(frames, self._stride)
+        used = len(windows) * self._stride
+        self._waiting = frames[used:]
+        if model is None or not len(windows):
+            return None
+        error_db, predicted = model.score(windows)
+        threshold_db, rate = model.threshold(self._false_alarm_rate, self._method)
+        return ScoredWindows(
+            model=model.name,
+            serial=model.serial,
+            first_frames=first + self._stride * np.arange(len(windows)),
+            error_db=error_db,
+            threshold_db=threshold_db,
+            false_alarm_rate=rate,
+            anomalous=error_db > threshold_db,
+            predicted=predicted,
+        )
+
+
+WINDOW: Final = WINDOW_FRAMES * FRAME

@@ -1,0 +1,83 @@
+"""Frames to segments: contiguous, of one cell, scored by one model, at most 4 s."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bandwatch.spectrogram.bands import WINDOW_FRAMES
+from observer_agent.detection.pipeline import FrameBatch
+from observer_agent.receivers.clock import SampleClock
+
+LONGEST_FRAMES: Final = 15_625
+"""Four seconds: a segment is then 2 MB."""
+
+
+@dataclass(frozen=True)
+class CutSegment:
+    """A segment that is complete: codes uint8 [n, 128], and which of its windows were anomalous, bool [m], in order."""
+
+    codes: NDArray[np.uint8]
+    start_at: datetime
+    clipped_share: float
+    serial: int
+    anomalous: NDArray[np.bool_]
+
+
+@dataclass
+class _Open:
+    start_at: datetime
+    serial: int
+    frames: int = 0
+    clipped_frames: float = 0.0
+    codes: list[NDArray[np.uint8]] = field(default_factory=list)
+    anomalous: list[NDArray[np.bool_]] = field(default_factory=list)
+
+
+class Segmenter:
+    """Collects frames. A window belongs to the segment that holds its last frame."""
+
+    def __init__(self, clock: SampleClock) -> None:
+        self._clock = clock
+        self._open: _Open | None = None
+
+    def push(self, batch: FrameBatch) -> list[CutSegment]:
+        """Take frames and return the segments that they completed. Another model begins another segment."""
+        cut = self.close() if self._open is not None and self._open.serial != batch.serial else []
+        taken = 0
+        while taken < len(batch.codes):
+            if self._open is None:
+                start_at = self._clock.moment_of(batch.run.sample_of(batch.first_frame + taken))
+                self._open = _Open(start_at, batch.serial)
+            stop = min(len(batch.codes), taken + LONGEST_FRAMES - self._open.frames)
+            _append(self._open, batch, taken, stop)
+            taken = stop
+            if self._open.frames == LONGEST_FRAMES:
+                cut += self.close()
+        return cut
+
+    def close(self) -> list[CutSegment]:
+        """Return what was begun, unless it is shorter than a window."""
+        begun, self._open = self._open, None
+        if begun is None or begun.frames < WINDOW_FRAMES:
+            return []
+        return [
+            CutSegment(
+                codes=np.concatenate(begun.codes),
+                start_at=begun.start_at,
+                clipped_share=min(1.0, begun.clipped_frames / begun.frames),
+                serial=begun.serial,
+                anomalous=np.concatenate([np.empty(0, dtype=np.bool_), *begun.anomalous]),
+            )
+        ]
+
+
+def _append(segment: _Open, batch: FrameBatch, start: int, stop: int) -> None:
+    segment.codes.append(batch.codes[start:stop])
+    segment.frames += stop - start
+    segment.clipped_frames += batch.clipped_share * (stop - start)
+    if batch.windows is not None:
+        last = batch.windows.first_frames + WINDOW_FRAMES - 1 - batch.first_frame
+        segment.anomalous.append(batch.windows.anomalous[(last >= start) & (last < stop)])

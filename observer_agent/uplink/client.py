@@ -1,0 +1,93 @@
+"""The calls of the observer service: each with a deadline, with the errors of Bandwatch and without its messages."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from typing import Self
+
+from bandwatch.artifacts.blobs import BlobStore, Incoming
+from bandwatch.artifacts.manifest import BlobReference
+from bandwatch.errors import CorruptError, UnavailableError
+from bandwatch.wire.channel import open_channel
+from bandwatch.wire.status import bandwatch_errors
+from bandwatch.wire.v1 import observer_service_pb2 as pb
+from bandwatch.wire.v1.observer_service_pb2_grpc import ObserverServiceStub
+from observer_agent.settings import AgentSettings
+from observer_agent.spool.records import HeldAnomaly
+from observer_agent.spool.store import Spool
+from observer_agent.uplink import messages
+from observer_agent.uplink.messages import Orders, Outcome, Report
+from observer_agent.uplink.upload import Credit, SegmentUpload
+
+
+class Uplink:
+    """A connection to the coordinator, which reconnects by itself.
+
+    Every method raises UnavailableError where trying again may help, and another error of Bandwatch where it will not.
+    """
+
+    def __init__(self, settings: AgentSettings, token: str) -> None:
+        self._settings = settings
+        self._channel = open_channel(settings.coordinator, token)
+        self._stub = ObserverServiceStub(self._channel)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._channel.close()
+
+    async def sync(self, report: Report) -> Orders:
+        """Say what the agent is, and hear what it is to be."""
+        with bandwatch_errors():
+            request = messages.sync_request(report)
+            return messages.orders_of(await self._stub.Sync(request, timeout=self._settings.sync_deadline_s))
+
+    async def watch(self, known_revision: int) -> AsyncIterator[int]:
+        """Yield revisions of the desired state as they are made, until the deadline of the call ends it."""
+        with bandwatch_errors():
+            request = pb.WatchRequest(known_revision=known_revision)
+            async for response in self._stub.Watch(request, timeout=self._settings.watch_deadline_s):
+                yield response.revision
+
+    async def report_anomalies(self, anomalies: Sequence[HeldAnomaly]) -> list[Outcome]:
+        """Deliver anomalies and return what became of each."""
+        with bandwatch_errors():
+            request = pb.ReportAnomaliesRequest(anomalies=[messages.anomaly_message(anomaly) for anomaly in anomalies])
+            response = await self._stub.ReportAnomalies(request, timeout=self._settings.sync_deadline_s)
+            return [messages.anomaly_outcome(outcome) for outcome in response.outcomes]
+
+    async def upload(self, spool: Spool, credit: Credit, wake: asyncio.Event) -> int:
+        """Deliver segments of the spool until there are none for a while, and return how many were settled.
+
+        `wake` is set whenever the spool has a new segment or the credit has changed.
+        """
+        upload = SegmentUpload(self._stub, spool, credit, wake, self._settings)
+        return await upload.run()
+
+    async def fetch_blob(self, reference: BlobReference, blobs: BlobStore) -> None:
+        """Fetch a blob into the store, from where an earlier attempt broke off.
+
+        Raises:
+            CorruptError: What came is not what the reference promised; nothing of it is kept.
+            NotFoundError: The coordinator does not have it.
+            UnavailableError: It broke off; what came is kept for the next attempt.
+        """
+        with blobs.incoming(reference) as incoming:
+            while incoming.offset < reference.size_bytes:
+                await self._fetch_part(reference, incoming)
+            await asyncio.to_thread(incoming.finish)
+
+    async def _fetch_part(self, reference: BlobReference, incoming: Incoming) -> None:
+        before = incoming.offset
+        request = pb.FetchBlobRequest(digest=reference.digest, offset=before)
+        try:
+            with bandwatch_errors():
+                async for response in self._stub.FetchBlob(request, timeout=self._settings.fetch_deadline_s):
+                    incoming.append(response.chunk)
+        except UnavailableError:
+            if incoming.offset == before:
+                raise
+            return
+        if incoming.offset == before:
+            incoming.discard()
+            raise CorruptError(f"blob {reference.digest} ended before its {reference.size_bytes} bytes")

@@ -1,0 +1,178 @@
+"""What the agent says and hears, as messages and back."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from bandwatch.artifacts.manifest import BlobReference
+from bandwatch.errors import UnavailableError
+from bandwatch.spectrogram.bands import FRAME_SECONDS
+from bandwatch.wire import convert
+from bandwatch.wire.v1 import observer_service_pb2 as pb
+from bandwatch.wire.v1 import spectrum_pb2
+from observer_agent.models.desired import AssignedRelease, DesiredState
+from observer_agent.spool.records import HeldAnomaly, HeldSegment, Origin, Purpose
+
+_PURPOSES = {
+    Purpose.EVIDENCE: spectrum_pb2.PURPOSE_EVIDENCE,
+    Purpose.TRAINING: spectrum_pb2.PURPOSE_TRAINING,
+    Purpose.ROUTINE: spectrum_pb2.PURPOSE_ROUTINE,
+}
+_MOBILITIES = {
+    "static": spectrum_pb2.MOBILITY_STATIC,
+    "walking": spectrum_pb2.MOBILITY_WALKING,
+    "driving": spectrum_pb2.MOBILITY_DRIVING,
+}
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A release that this agent does not run, and why."""
+
+    serial: int
+    code: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """What the agent runs and holds."""
+
+    agent_version: str
+    applied_revision: int
+    running_serial: int
+    running_model: str
+    refused: tuple[Refusal, ...]
+    spooled_segments: int
+    spooled_bytes: int
+    windows_scored: int
+    anomalies_found: int
+
+
+@dataclass(frozen=True)
+class Orders:
+    """The answer to a report: the desired state, bytes that may be in flight, and when to ask again."""
+
+    desired: DesiredState
+    upload_credit_bytes: int
+    next_poll_s: float
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one thing that was sent; `code` and `reason` say why it was refused."""
+
+    origin: Origin
+    stored: bool
+    code: str = ""
+    reason: str = ""
+
+
+def sync_request(report: Report) -> pb.SyncRequest:
+    """Return a report as a message."""
+    refused = [
+        pb.RefusedRelease(serial=refusal.serial, code=refusal.code[:60], reason=refusal.reason[:1000])
+        for refusal in report.refused
+    ]
+    state = pb.ReportedState(
+        agent_version=report.agent_version,
+        applied_revision=report.applied_revision,
+        running_serial=report.running_serial,
+        running_model=report.running_model,
+        refused=refused,
+        spooled_segments=report.spooled_segments,
+        spooled_bytes=report.spooled_bytes,
+        windows_scored=report.windows_scored,
+        anomalies_found=report.anomalies_found,
+    )
+    return pb.SyncRequest(state=state)
+
+
+def orders_of(response: pb.SyncResponse) -> Orders:
+    """Read an answer to a report.
+
+    Raises:
+        UnavailableError: It lacks the cell or the band, so it says nothing yet.
+    """
+    desired = response.desired
+    if not (desired.HasField("cell") and desired.HasField("band") and desired.band.center_hz > 0):
+        raise UnavailableError("the coordinator named neither cell nor band yet: assign this observer to a cell")
+    return Orders(
+        desired=DesiredState(
+            revision=desired.revision,
+            cell=desired.cell.name,
+            band=desired.band.name,
+            center_hz=desired.band.center_hz,
+            width_hz=desired.band.width_hz,
+            release=_release(desired.release) if desired.HasField("release") else None,
+            training_target_s=convert.to_span(desired.training_target).total_seconds(),
+        ),
+        upload_credit_bytes=response.upload_credit_bytes,
+        next_poll_s=convert.to_span(response.next_poll).total_seconds(),
+    )
+
+
+def _release(message: pb.AssignedRelease) -> AssignedRelease:
+    manifest = BlobReference(digest=message.manifest.digest, size_bytes=message.manifest.size_bytes)
+    return AssignedRelease(serial=message.serial, manifest=manifest)
+
+
+def segment_request(segment: HeldSegment, observer: str) -> pb.UploadSegmentsRequest:
+    """Return a segment as the message that uploads it."""
+    record = segment.record
+    message = spectrum_pb2.Segment(
+        observer=observer,
+        origin=origin_message(segment.origin),
+        cell=record.cell,
+        start_time=convert.to_timestamp(record.start_at),
+        clock_error=convert.to_duration_message(timedelta(seconds=record.clock_error_s)),
+        frame_count=record.frame_count,
+        reference_dbm=record.reference_dbm,
+        purpose=_PURPOSES[record.purpose],
+        context=spectrum_pb2.Context(mobility=_MOBILITIES[record.mobility]),
+        quality=spectrum_pb2.ReceptionQuality(
+            clipped_share=record.clipped_share, noise_only=record.noise_only, gain_db=record.gain_db
+        ),
+        scored_by_serial=record.scored_by_serial,
+        anomalous_windows=record.anomalous_windows,
+        codes_digest=record.codes_digest,
+    )
+    return pb.UploadSegmentsRequest(segment=message, codes=segment.codes)
+
+
+def anomaly_message(anomaly: HeldAnomaly) -> spectrum_pb2.Anomaly:
+    """Return an anomaly as a message."""
+    record = anomaly.record
+    return spectrum_pb2.Anomaly(
+        origin=origin_message(anomaly.origin),
+        cell=record.cell,
+        window_start_time=convert.to_timestamp(record.window_start_at),
+        window_duration=convert.to_duration_message(timedelta(seconds=record.window_frames * FRAME_SECONDS)),
+        error_db=record.error_db,
+        threshold_db=record.threshold_db,
+        false_alarm_rate=record.false_alarm_rate,
+        model=record.model,
+        serial=record.serial,
+    )
+
+
+def upload_outcome(response: pb.UploadSegmentsResponse) -> Outcome | None:
+    """Read the answer to a segment; None where it settles nothing."""
+    if response.outcome in (pb.UPLOAD_OUTCOME_STORED, pb.UPLOAD_OUTCOME_ALREADY_STORED):
+        return Outcome(_origin(response.origin), stored=True)
+    if response.outcome == pb.UPLOAD_OUTCOME_REFUSED:
+        return Outcome(_origin(response.origin), stored=False, code=response.code, reason=response.reason)
+    return None
+
+
+def anomaly_outcome(message: pb.AnomalyOutcome) -> Outcome:
+    """Read the answer to an anomaly."""
+    return Outcome(_origin(message.origin), stored=message.accepted, code=message.code, reason=message.reason)
+
+
+def origin_message(origin: Origin) -> spectrum_pb2.Origin:
+    """Return an origin as a message."""
+    return spectrum_pb2.Origin(boot_id=origin.boot_id, sequence=origin.sequence)
+
+
+def _origin(message: spectrum_pb2.Origin) -> Origin:
+    return Origin(message.boot_id, message.sequence)

@@ -1,0 +1,80 @@
+"""The command bandwatch-worker."""
+
+import os
+import sys
+import threading
+
+import typer
+from pydantic import ValidationError
+
+from bandwatch.errors import BandwatchError, ConflictError, CorruptError, FailedPreconditionError, InvalidArgumentError
+from bandwatch.logs import configure_logs
+
+cli = typer.Typer(
+    name="bandwatch-worker",
+    help="A training worker: builds teachers and students that the coordinator orders. "
+    "Settings come from the environment as BANDWATCH_WORKER_...; `settings` lists them.",
+    no_args_is_help=True,
+    add_completion=False,
+)
+
+
+@cli.command()
+def run() -> None:
+    """Train runs as they are announced, until told to stop."""
+    from training_worker import app
+    from training_worker.settings import WorkerSettings
+
+    configure_logs("worker")
+    app.work(WorkerSettings())
+
+
+@cli.command(hidden=True)
+def execute() -> None:
+    """Make one attempt at the claimed run that comes as JSON on standard input. Started by `run`."""
+    from training_worker import attempts, execution
+    from training_worker.settings import WorkerSettings
+
+    claimed = attempts.from_json(sys.stdin.readline())
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    try:
+        execution.execute(WorkerSettings(), claimed)
+    except ConflictError as error:
+        typer.echo(error.message)
+        sys.exit(attempts.LEASE_LOST)
+    except (InvalidArgumentError, FailedPreconditionError, CorruptError) as error:
+        typer.echo(error.message)
+        sys.exit(attempts.RETRY_IN_VAIN)
+
+
+def _end_with_parent() -> None:
+    """End this process at once when the worker that started it is gone: the run is then no longer ours."""
+    sys.stdin.read()
+    os._exit(1)
+
+
+@cli.command()
+def settings() -> None:
+    """List every setting with its default and what it means."""
+    from training_worker.settings import ENVIRONMENT_PREFIX, WorkerSettings
+
+    for name, field in WorkerSettings.model_fields.items():
+        default = "from the host" if field.default_factory else field.default
+        typer.echo(f"{ENVIRONMENT_PREFIX}{name.upper()} (default {default}): {field.description}")
+
+
+def main() -> None:
+    """Entry point."""
+    try:
+        cli()
+    except BandwatchError as error:
+        typer.echo(f"bandwatch-worker: {error.message}", err=True)
+        sys.exit(1)
+    except ValidationError as error:
+        for fault in error.errors(include_url=False):
+            typer.echo(f"bandwatch-worker: setting {fault['loc'][0]}: {fault['msg']}", err=True)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

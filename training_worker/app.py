@@ -1,0 +1,66 @@
+"""The Celery worker: a message holds only a run's name, and the coordinator says whether there is anything to do."""
+
+from typing import Any, Final
+
+from celery import Celery, signals
+
+from training_worker.coordinator_client import open_client
+from training_worker.settings import WorkerSettings
+from training_worker.supervision import Supervisor
+
+TRAINING_TASK: Final = "bandwatch.train"
+TRAINING_QUEUE: Final = "bandwatch-training"
+
+
+def make_celery(redis_url: str) -> Celery:
+    """Return a Celery application that keeps what it can; what Redis loses, the coordinator announces again."""
+    celery = Celery("bandwatch", broker=redis_url)
+    celery.conf.update(
+        accept_content=["json"],
+        task_serializer="json",
+        task_ignore_result=True,
+        task_acks_late=True,
+        task_reject_on_worker_lost=True,
+        worker_prefetch_multiplier=1,
+        worker_hijack_root_logger=False,
+        worker_enable_remote_control=False,
+        worker_send_task_events=False,
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+        broker_transport_options={
+            "socket_connect_timeout": 5,
+            "socket_timeout": 30,
+            "health_check_interval": 10,
+            "unacked_restore_interval": 1,
+        },
+    )
+    return celery
+
+
+def work(settings: WorkerSettings) -> None:
+    """Train runs as they are announced, until told to stop."""
+    celery = make_celery(settings.redis_url)
+    with open_client(settings.coordinator, settings.token_file, settings.data_dir) as client:
+        supervisor = Supervisor(settings, client)
+
+        @celery.task(name=TRAINING_TASK)  # type: ignore[untyped-decorator]  # Celery has no types
+        def train(run: str) -> None:
+            supervisor.train(run)
+
+        def stop(**_: Any) -> None:
+            supervisor.stop()
+
+        signals.worker_shutting_down.connect(stop, weak=False)
+        celery.worker_main(
+            [
+                "worker",
+                "--pool=threads",
+                f"--concurrency={settings.concurrency}",
+                f"--queues={TRAINING_QUEUE}",
+                f"--hostname={settings.name}@bandwatch",
+                "--without-gossip",
+                "--without-mingle",
+                "--without-heartbeat",
+                "--loglevel=INFO",
+            ]
+        )

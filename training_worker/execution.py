@@ -1,0 +1,80 @@
+"""One attempt at one run, in a process of its own: data in, recipe, model out."""
+
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from bandwatch.artifacts.manifest import BlobReference, ModelContent, TensorEntry
+from training_worker.coordinator_client import ClaimedRun, StudentOrder, TrainingClient, open_client
+from training_worker.recipes.progress import Progress
+from training_worker.recipes.student import StudentOptions, build_student
+from training_worker.recipes.teacher import TeacherOptions, build_teacher
+from training_worker.recipes.trained import TeacherModel, TrainedModel
+from training_worker.settings import WorkerSettings
+from training_worker.workspaces import workspace_of
+
+
+def execute(settings: WorkerSettings, run: ClaimedRun) -> str:
+    """Train what a claimed run orders, publish it, and return the name of the model."""
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+    workspace = workspace_of(settings.data_dir, run.lease.run)
+    with open_client(settings.coordinator, settings.token_file, settings.data_dir) as client:
+        trained = _train(client, run, workspace, _reporter(client, run))
+        return client.finish(run.lease, _published(client, trained))
+
+
+def _train(
+    client: TrainingClient, run: ClaimedRun, workspace: Path, report: Callable[[Progress], None]
+) -> TrainedModel:
+    report(Progress("fetching segments", 0.0, None))
+    segments = list(client.segments(run.lease))
+    if isinstance(run.order, StudentOrder):
+        student = StudentOptions(run.order.frozen_layers, run.order.max_epochs, run.order.stride_frames, run.seed)
+        return build_student(student, segments, _teacher(client, run.order.teacher), workspace, report)
+    teacher = TeacherOptions(run.order.max_epochs, run.order.stride_frames, run.seed)
+    return build_teacher(teacher, segments, workspace, report)
+
+
+def _reporter(client: TrainingClient, run: ClaimedRun) -> Callable[[Progress], None]:
+    began_at = time.monotonic()
+
+    def report(progress: Progress) -> None:
+        elapsed = timedelta(seconds=time.monotonic() - began_at)
+        client.report(run.lease, progress.stage, progress.share, progress.validation_error_db, elapsed)
+
+    return report
+
+
+def _teacher(client: TrainingClient, model: str) -> TeacherModel:
+    content = client.content(model)
+    weights: dict[str, npt.NDArray[np.float32]] = {
+        tensor.name: np.frombuffer(client.blob(tensor.blob), "<f4").reshape(tensor.shape) for tensor in content.tensors
+    }
+    return TeacherModel(content.family, client.blob(content.graph), weights)
+
+
+def _published(client: TrainingClient, trained: TrainedModel) -> ModelContent:
+    """Store the parts of a model and return its content: tensors that the teacher has too are there already."""
+    return ModelContent(
+        family=trained.family,
+        graph=client.store(trained.graph),
+        tensors=tuple(
+            TensorEntry(name=name, shape=values.shape, blob=_stored(client, values))
+            for name, values in sorted(trained.tensors.items())
+        ),
+        frozen_layers=trained.frozen_layers,
+        error=trained.error,
+        thresholds=trained.thresholds,
+        golden_errors_db=trained.golden_errors_db,
+        parent_error=trained.parent_error,
+    )
+
+
+def _stored(client: TrainingClient, values: npt.NDArray[np.float32]) -> BlobReference:
+    return client.store(np.ascontiguousarray(values, dtype="<f4").tobytes())
