@@ -33,6 +33,9 @@ class Anomaly:
         offset_hz: How far above the centre the interference lies. For "down-..." how far above the lower edge of the
             band the silent share begins; it goes on from the lower edge where it passes the upper. "power-..." ignores
             it.
+
+    Raises:
+        InvalidArgumentError: The kind is unknown, a number is not finite, or the times hold no duration.
     """
 
     kind: str

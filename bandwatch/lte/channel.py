@@ -53,6 +53,9 @@ class ChannelConfig:
         carrier_hz: Carrier frequency, which turns speed into Doppler shift.
         level_dbfs: Mean power that the cell would have with every resource element in use, relative to full scale.
         shadowing_db: Standard deviation of the shadowing along the way of a moving observer.
+
+    Raises:
+        InvalidArgumentError: A value makes no sense.
     """
 
     mobility: str

@@ -46,7 +46,10 @@ class Interference:
 
 @dataclass(frozen=True)
 class PowerSteps:
-    """A power that steps up by `step_db`, 12.8 ms later steps down again, and so on."""
+    """A power that steps up by `step_db`, 12.8 ms later steps down again, and so on.
+
+    The noise of the receiver cannot be told from the signal here, so it steps along.
+    """
 
     step_db: float
     sample_rate_hz: float

@@ -33,7 +33,11 @@ _OTHER_PREFIX: Final = 144
 
 @dataclass(frozen=True)
 class Numerology:
-    """The sizes that follow from the number of resource blocks: 6, 15, 25 or 50."""
+    """The sizes that follow from the number of resource blocks: 6, 15, 25 or 50.
+
+    Raises:
+        InvalidArgumentError: The number is another one.
+    """
 
     resource_blocks: int
 

@@ -21,6 +21,7 @@ _SUBFRAMES_PER_TRANSFER: Final = 16.0  # mean size of a transfer, in subframes o
 _TRANSFER_SPREAD: Final = 1.0  # of the logarithm of that size
 _CALL_SUBFRAMES: Final = 20_000
 _CALL_BLOCKS: Final = 2
+_SYSTEM_BLOCKS: Final = 4
 _MOST_USERS: Final = 32  # further users find the cell full and go elsewhere
 _USER_PERIODS: Final = (1, 1, 2, 5)
 _UPLINK_GRANTS: Final = 3.0  # mean per subframe of a full cell
@@ -55,6 +56,9 @@ class Traffic:
 
     `load` is the share of resource block pairs that arriving users ask for: 0 leaves system information only, and 1
     keeps the cell nearly always full.
+
+    Raises:
+        InvalidArgumentError: The load is outside 0 to 1.
     """
 
     def __init__(self, resource_blocks: int, load: float, rng: np.random.Generator) -> None:
@@ -66,8 +70,7 @@ class Traffic:
         self._group = next(size for most, size in _GROUP_SIZES if resource_blocks <= most)
         self._subframe = 0
         self._users: list[_User] = []
-        system_blocks = min(resource_blocks, 4)
-        self._system = self._stretch(system_blocks)
+        self._system = self._stretch(_SYSTEM_BLOCKS)
         self._calls = [self._call() for _ in range(round(load * resource_blocks / 2))]
 
     def next_subframes(self, count: int) -> Schedule:
@@ -112,7 +115,7 @@ class Traffic:
         rng = self._rng
         mean = _SUBFRAMES_PER_TRANSFER * self._resource_blocks
         size = mean * math.exp(_TRANSFER_SPREAD * rng.standard_normal() - _TRANSFER_SPREAD**2 / 2)
-        width = self._resource_blocks >> int(rng.integers(4))
+        width = max(1, self._resource_blocks >> int(rng.integers(4)))
         period = _USER_PERIODS[int(rng.integers(len(_USER_PERIODS)))]
         return _User(self._stretch(width), period, int(rng.integers(period)), max(1, round(size)))
 

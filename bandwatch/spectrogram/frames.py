@@ -30,7 +30,7 @@ class FrameMaker:
 
     Bin 0 is the lowest frequency. The band's centre is the middle of bin 64; bin 0 is centred on the band's edge.
     Where the capture leaves up to a tenth of the band uncovered, the missing edge shows the opposite edge of the
-    capture, because a sampled spectrum repeats.
+    capture, because a sampled spectrum repeats. After resampling bin 0 reads noise 7 dB low, bins 1 and 127 2 dB low.
 
     Raises:
         InvalidArgumentError: The capture misses more of the band, its rate cannot be brought to the width, or the

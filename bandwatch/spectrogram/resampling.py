@@ -25,8 +25,9 @@ class Resampler:
 
     The finite impulse response filter is applied by overlap-save in the frequency domain, where changing the rate by
     up/down means taking another number of bins back (Oppenheim and Schafer, Discrete-Time Signal Processing, 8.7.3).
-    Blocks lie at fixed places of the stream, so borders between pushes cannot be seen. The output sample m is
-    the filtered input at the time of m / width; before the stream there was silence.
+    Blocks lie at fixed places of the stream, so borders between pushes cannot be seen; what does not fill a block, of
+    4000 output samples or some more, waits. The output sample m is the filtered input at the time m / width; before
+    the stream there was silence.
 
     The output is not mixed: the slice around `offset_hz` keeps its frequencies, modulo the width. What the slice needs
     beyond the sampled spectrum is filled with what lies there in the periodic spectrum: the opposite edge.

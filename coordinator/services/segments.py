@@ -26,6 +26,9 @@ from coordinator.registry.entities import Cell, Purpose, Segment
 from coordinator.services.paging import Page, PageRequest, read_page
 from coordinator.services.refusals import Refused
 
+_Key = tuple[str, str, int]
+"""Observer, boot and number of a segment."""
+
 
 @dataclass(frozen=True)
 class NewSegment:
@@ -50,7 +53,7 @@ class NewSegment:
     codes_digest: str
 
     @property
-    def key(self) -> tuple[str, str, int]:
+    def key(self) -> _Key:
         """Who made it and its number: sending it twice gives one row."""
         return (self.observer_id, self.boot_id, self.sequence)
 
@@ -123,21 +126,29 @@ def _admit(
 async def store(session: AsyncSession, segments: Sequence[NewSegment]) -> list[Stored | Refused]:
     """Write the rows of segments whose blobs are durable, and tell for each what became of it."""
     known = set(await session.scalars(select(Cell.id).where(Cell.id.in_({s.cell_id for s in segments}))))
-    rows = {segment.key: asdict(segment) for segment in segments if segment.cell_id in known}
-    fresh: set[tuple[str, str, int]] = set()
-    if rows:
-        inserted = await session.execute(
-            insert(Segment)
-            .values(list(rows.values()))
-            .on_conflict_do_nothing()
-            .returning(Segment.observer_id, Segment.boot_id, Segment.sequence)
-        )
-        fresh = {(observer, boot, sequence) for observer, boot, sequence in inserted}
-    held = await _digests(session, set(rows) - fresh)
-    return [_outcome(segment, known, fresh, held) for segment in segments]
+    rows: dict[_Key, NewSegment] = {}
+    for segment in segments:
+        if segment.cell_id in known:
+            rows.setdefault(segment.key, segment)
+    fresh = await _insert(session, list(rows.values()))
+    held = await _digests(session, set(rows) - fresh) | {key: rows[key].codes_digest for key in fresh}
+    return [_outcome(s, known, held, before=s.key not in fresh or s is not rows[s.key]) for s in segments]
 
 
-async def _digests(session: AsyncSession, keys: set[tuple[str, str, int]]) -> dict[tuple[str, str, int], str]:
+async def _insert(session: AsyncSession, segments: list[NewSegment]) -> set[_Key]:
+    """Insert what is not there yet, and return the keys of what was inserted."""
+    if not segments:
+        return set()
+    inserted = await session.execute(
+        insert(Segment)
+        .values([asdict(segment) for segment in segments])
+        .on_conflict_do_nothing()
+        .returning(Segment.observer_id, Segment.boot_id, Segment.sequence)
+    )
+    return {(observer, boot, sequence) for observer, boot, sequence in inserted}
+
+
+async def _digests(session: AsyncSession, keys: set[_Key]) -> dict[_Key, str]:
     if not keys:
         return {}
     key = tuple_(Segment.observer_id, Segment.boot_id, Segment.sequence)
@@ -147,26 +158,20 @@ async def _digests(session: AsyncSession, keys: set[tuple[str, str, int]]) -> di
     return {(observer, boot, sequence): digest for observer, boot, sequence, digest in rows}
 
 
-def _outcome(
-    segment: NewSegment,
-    known_cells: set[str],
-    fresh: set[tuple[str, str, int]],
-    held: dict[tuple[str, str, int], str],
-) -> Stored | Refused:
+def _outcome(segment: NewSegment, known_cells: set[str], held: dict[_Key, str], *, before: bool) -> Stored | Refused:
     if segment.cell_id not in known_cells:
         return Refused(
             NotFoundError.code,
             f"{names.cells.name(segment.cell_id)} is not registered: ask the operator to create it, "
             "or let the agent Sync to learn its present cell",
         )
-    digest = held.get(segment.key)
-    if digest is not None and digest != segment.codes_digest:
+    if held[segment.key] != segment.codes_digest:
         return Refused(
             AlreadyExistsError.code,
             f"number {segment.sequence} of this boot holds other codes already: "
             "two agents share one identity, or a disk was restored; start the agent with a fresh spool",
         )
-    return Stored(before=segment.key not in fresh)
+    return Stored(before=before)
 
 
 async def list_segments(

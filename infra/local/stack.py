@@ -156,23 +156,28 @@ class LocalStack:
             self._supervisor.start(program, stop)
 
     def _start_postgres(self, stop: threading.Event) -> str:
-        if self.options.database_url is not None:
-            return self.options.database_url
-        self._start(self._postgres.prepare(), stop)
-        return self._postgres.url
+        if self.options.database_url is None:
+            self._start(self._postgres.prepare(), stop)
+            return self._postgres.url
+        self._announce(f"using the PostgreSQL at {_place(self.options.database_url)}")
+        return self.options.database_url
 
     def _start_redis(self, stop: threading.Event) -> str:
         if self.options.redis_url is None:
             program, url = redis_program(self.folder.redis)
             self._start(program, stop)
             return url
+        place = _place(self.options.redis_url)
         if not redis_answers(self.options.redis_url):
-            place = urlsplit(self.options.redis_url)  # without its password
-            raise UnavailableError(
-                f"no Redis answers at {place.hostname}:{place.port or 6379}; start it, then try again"
-            )
+            raise UnavailableError(f"no Redis answers at {place}; start it, then try again")
+        self._announce(f"using the Redis at {place}")
         return self.options.redis_url
 
     def _write_record(self) -> None:
         pids = {child.name: child.pid for child in self._supervisor.children}
         StackRecord.of(self.address, os.getpid(), pids).write(self.data_dir)
+
+
+def _place(url: str) -> str:
+    """Return the host and port of a URL, without the password beside them."""
+    return urlsplit(url).netloc.rpartition("@")[2] or "a Unix socket"

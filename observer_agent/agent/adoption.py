@@ -26,7 +26,7 @@ class Adoption:
     def __init__(self, store: ModelStore, uplink: Uplink, load: Load) -> None:
         self._store = store
         self._uplink = uplink
-        self._load = load
+        self.load = load
         self._refused: dict[tuple[AssignedRelease, str], Refusal] = {}
 
     @property
@@ -64,7 +64,7 @@ class Adoption:
         manifest = await asyncio.to_thread(self._store.open_manifest, release, desired)
         for reference in manifest.content.blobs():
             await self._obtain(reference)
-        model = await asyncio.to_thread(self._load, manifest)
+        model = await asyncio.to_thread(self.load, manifest)
         await asyncio.to_thread(self._store.activate, release, desired.cell)
         _log.info("a release is in force", serial=manifest.serial, model=manifest.model)
         return model

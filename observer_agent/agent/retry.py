@@ -33,16 +33,16 @@ class Backoff:
 
 
 async def keep_doing(name: str, work: Callable[[], Awaitable[None]], settings: AgentSettings) -> None:
-    """Run work without end. A failure is logged once, not each time that it repeats."""
+    """Run work until cancelled. A failure is logged once, not each time that it repeats."""
     backoff = Backoff(settings.retry_base_s, settings.retry_cap_s)
     fault: str | None = None
     while True:
         try:
             await work()
-        except BandwatchError as error:
-            if error.message != fault:
+        except (BandwatchError, OSError) as error:
+            if str(error) != fault:
                 _say(name, error)
-            fault = error.message
+            fault = str(error)
             known = not isinstance(error, UnauthenticatedError | PermissionDeniedError)
             await asyncio.sleep(backoff.next_s() if known else settings.refused_retry_s)
         else:
@@ -52,8 +52,10 @@ async def keep_doing(name: str, work: Callable[[], Awaitable[None]], settings: A
             backoff.reset()
 
 
-def _say(name: str, error: BandwatchError) -> None:
+def _say(name: str, error: BandwatchError | OSError) -> None:
     if isinstance(error, UnauthenticatedError | PermissionDeniedError):
-        _log.error("the coordinator does not accept this observer's token: check the token file", task=name)
-    level = _log.warning if isinstance(error, UnavailableError) else _log.error
-    level("failed; trying again", task=name, code=error.code, fault=error.message)
+        _log.error("the coordinator does not accept this observer: check its token file", task=name, fault=str(error))
+    elif isinstance(error, UnavailableError | OSError):
+        _log.warning("failed; trying again", task=name, fault=str(error))
+    else:
+        _log.error("failed; trying again", task=name, fault=str(error), code=error.code)

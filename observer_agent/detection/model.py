@@ -29,9 +29,9 @@ class ScoringModel:
     """Scores windows. May be called by one thread at a time."""
 
     def __init__(self, manifest: Manifest, session: onnxruntime.InferenceSession, tensors: list[Any]) -> None:
+        self.manifest = manifest
         self.name = manifest.model
         self.serial = manifest.serial
-        self._content = manifest.content
         self._session = session
         self._tensors = tensors  # the session refers to their memory
 
@@ -43,7 +43,7 @@ class ScoringModel:
 
     def threshold(self, false_alarm_rate: float, method: ThresholdMethod) -> tuple[float, float]:
         """Return the threshold in dB for a false-alarm rate, and the rate that it was calibrated for."""
-        threshold = self._content.threshold_for(false_alarm_rate)
+        threshold = self.manifest.content.threshold_for(false_alarm_rate)
         decibels = threshold.empirical_db if method == "empirical" else threshold.gaussian_db
         return decibels, threshold.false_alarm_rate
 

@@ -28,7 +28,7 @@ class CutSegment:
 
 @dataclass
 class _Open:
-    start_at: datetime
+    first_sample: float
     serial: int
     frames: int = 0
     clipped_frames: float = 0.0
@@ -37,7 +37,10 @@ class _Open:
 
 
 class Segmenter:
-    """Collects frames. A window belongs to the segment that holds its last frame."""
+    """Collects frames. A window belongs to the segment that holds its last frame.
+
+    A segment gets its moment when it is complete: then none of it lies in the future, however fast it was played.
+    """
 
     def __init__(self, clock: SampleClock) -> None:
         self._clock = clock
@@ -49,8 +52,7 @@ class Segmenter:
         taken = 0
         while taken < len(batch.codes):
             if self._open is None:
-                start_at = self._clock.moment_of(batch.run.sample_of(batch.first_frame + taken))
-                self._open = _Open(start_at, batch.serial)
+                self._open = _Open(batch.run.sample_of(batch.first_frame + taken), batch.serial)
             stop = min(len(batch.codes), taken + LONGEST_FRAMES - self._open.frames)
             _append(self._open, batch, taken, stop)
             taken = stop
@@ -66,7 +68,7 @@ class Segmenter:
         return [
             CutSegment(
                 codes=np.concatenate(begun.codes),
-                start_at=begun.start_at,
+                start_at=self._clock.moment_of(begun.first_sample),
                 clipped_share=min(1.0, begun.clipped_frames / begun.frames),
                 serial=begun.serial,
                 anomalous=np.concatenate([np.empty(0, dtype=np.bool_), *begun.anomalous]),

@@ -95,6 +95,15 @@ class ModelStore:
             self.blobs.remove(reference.digest)
             return False
 
+    def read(self, reference: BlobReference) -> bytes:
+        """Return a blob's content, verified.
+
+        Raises:
+            NotFoundError: It is not here.
+            CorruptError: It has changed on disk.
+        """
+        return self.blobs.read(reference.digest)
+
     def activate(self, release: AssignedRelease, cell: str) -> None:
         """Put a release in force durably, keep the one before, and remove the blobs of all others."""
         before = self._pointers

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from typing import Self
 
+import grpc
+
 from bandwatch.artifacts.blobs import BlobStore, Incoming
 from bandwatch.artifacts.manifest import BlobReference
 from bandwatch.errors import CorruptError, UnavailableError
@@ -44,10 +46,17 @@ class Uplink:
 
     async def watch(self, known_revision: int) -> AsyncIterator[int]:
         """Yield revisions of the desired state as they are made, until the deadline of the call ends it."""
-        with bandwatch_errors():
-            request = pb.WatchRequest(known_revision=known_revision)
-            async for response in self._stub.Watch(request, timeout=self._settings.watch_deadline_s):
-                yield response.revision
+        request = pb.WatchRequest(known_revision=known_revision)
+        call = self._stub.Watch(request, timeout=self._settings.watch_deadline_s)
+        try:
+            with bandwatch_errors():
+                async for response in call:
+                    yield response.revision
+        except UnavailableError:
+            if await call.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+                return
+            raise
+        raise UnavailableError("the coordinator ended the watch")
 
     async def report_anomalies(self, anomalies: Sequence[HeldAnomaly]) -> list[Outcome]:
         """Deliver anomalies and return what became of each."""

@@ -121,7 +121,7 @@ class SegmentUpload:
 
     async def _read(self, call: Call) -> pb.UploadSegmentsResponse:
         response = await self._in_time(call.read())
-        if response is grpc.aio.EOF:
+        if not isinstance(response, pb.UploadSegmentsResponse):  # the end of the stream
             raise UnavailableError(f"the coordinator ended the upload with {len(self._under_way)} segments unanswered")
         return response
 

@@ -22,21 +22,19 @@ app = typer.Typer(
 @app.callback()
 def every_command(
     ctx: typer.Context,
+    *,
     coordinator: Annotated[
         str, typer.Option(envvar="BANDWATCH_COORDINATOR", metavar="HOST:PORT", help="Coordinator to talk to.")
     ] = f"127.0.0.1:{DEFAULT_PORT}",
     token_file: Annotated[
         Path, typer.Option(envvar="BANDWATCH_OPERATOR_TOKEN_FILE", help="File that holds the operator's token.")
     ] = Path("bandwatch-data/keys/operator.token"),
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON document instead of tables.")
-    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")] = False,
 ) -> None:
     """Learn what each LTE cell normally looks like, and notice when it does not.
 
     Start the platform on this machine, then, in another terminal, describe what is watched:
 
-    \b
     bandwatch up
     bandwatch bands create b5 --center-mhz 881.5
     bandwatch cells create oak-street --band b5

@@ -34,7 +34,9 @@ class Output:
 
     def __init__(self, as_json: bool) -> None:  # noqa: FBT001 - it is the one choice there is
         self.as_json = as_json
-        self._console = Console(width=None if sys.stdout.isatty() else _WIDTH_WHEN_NOT_A_TERMINAL, highlight=False)
+        self._console = Console(
+            width=None if sys.stdout.isatty() else _WIDTH_WHEN_NOT_A_TERMINAL, highlight=False, markup=False
+        )
 
     def one(self, view: View[Resource], resource: Resource, **more: str) -> None:
         """Print one resource with its details, and more about it."""
@@ -43,7 +45,7 @@ class Output:
             return
         table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
         for heading, text in {**view.columns, **view.details}.items():
-            table.add_row(heading, text(resource), style=None)
+            table.add_row(heading, _printable(text(resource)))
         for heading, value in more.items():
             table.add_row(heading, value)
         self._console.print(table)
@@ -57,7 +59,7 @@ class Output:
         else:
             table = Table(*view.columns, box=SIMPLE_HEAD)
             for resource in shown:
-                table.add_row(*(text(resource) for text in view.columns.values()))
+                table.add_row(*(_printable(text(resource)) for text in view.columns.values()))
             self._console.print(table if shown else "There are none.")
         if next(source, None) is not None:
             self.remark(f"These are the first {limit}; --limit 0 shows all.")
@@ -65,7 +67,7 @@ class Output:
     def line(self, text: str) -> None:
         """Print a line for people; programs get nothing."""
         if not self.as_json:
-            self._console.print(text, markup=False)
+            self._console.print(_printable(text))
 
     def remark(self, text: str) -> None:
         """Print a remark beside the answer, on standard error."""
@@ -78,3 +80,8 @@ class Output:
 def as_plain(resource: Message) -> dict[str, Any]:
     """Return a resource in the JSON form of protobuf, with the names of the contract and every field."""
     return MessageToDict(resource, preserving_proto_field_name=True, always_print_fields_with_no_presence=True)
+
+
+def _printable(text: str) -> str:
+    # Titles and reasons come from elsewhere, and a terminal obeys the control characters in them.
+    return "".join(sign if sign.isprintable() or sign == "\n" else "�" for sign in text)

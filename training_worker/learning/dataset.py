@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from bandwatch.errors import FailedPreconditionError
 from bandwatch.spectrogram.bands import FRAME_SECONDS, WINDOW_FRAMES
+from bandwatch.spectrogram.windows import cut_windows
 
 FOLDS: Final = 5
 """Parts that blocks of time are dealt to; each part can be left out of a fit."""
@@ -26,12 +27,12 @@ class WindowSet:
     block to the next touches the folds of both.
     """
 
-    segments: tuple[Codes, ...]
-    """uint8 [frames, 128] each."""
+    views: tuple[Codes, ...]
+    """uint8 [m, 125, 128] for each segment: its windows, as a view of its frames."""
     segment: Indices
     """[n] number of the segment that holds the window."""
-    start: Indices
-    """[n] its first frame in that segment."""
+    place: Indices
+    """[n] number of the window in that segment."""
     first_fold: Indices
     """[n] fold of its first frame."""
     last_fold: Indices
@@ -42,26 +43,27 @@ class WindowSet:
         """Return every window that starts at a multiple of `stride_frames` in its segment, uint8 [frames, 128] each.
 
         Raises:
+            InvalidArgumentError: The stride is below one frame.
             FailedPreconditionError: There is too little data to leave each fold out in turn.
         """
+        views = tuple(cut_windows(codes, stride_frames) for codes in segments)
         shift = int(np.random.default_rng(seed).integers(FOLDS))
-        starts = [np.arange(0, len(codes) - WINDOW_FRAMES + 1, stride_frames, dtype=np.intp) for codes in segments]
-        places = [
-            (np.full_like(start, number), start, *_folds_touched(start, len(codes), number + shift))
-            for number, (codes, start) in enumerate(zip(segments, starts, strict=True))
+        columns = [
+            _places(len(view), len(codes), stride_frames, number, shift)
+            for number, (view, codes) in enumerate(zip(views, segments, strict=True))
         ]
-        empty = np.empty(0, dtype=np.intp)
-        windows = cls(tuple(segments), *(np.concatenate([empty, *column]) for column in zip(*places, strict=True)))
-        windows._refuse_too_little(stride_frames)
+        windows = cls(views, *np.concatenate([np.empty((4, 0), dtype=np.intp), *columns], axis=1))
+        if any(len(windows.held_out(fold)) == 0 for fold in range(FOLDS)):
+            raise _too_little(segments, stride_frames)
         return windows
 
     def __len__(self) -> int:
-        return len(self.start)
+        return len(self.place)
 
     def gather(self, indices: Indices) -> Codes:
         """Return uint8 [n, 125, 128]: copies of the windows with those numbers."""
-        places = zip(self.segment[indices].tolist(), self.start[indices].tolist(), strict=True)
-        return np.stack([self.segments[segment][start : start + WINDOW_FRAMES] for segment, start in places])
+        places = zip(self.segment[indices].tolist(), self.place[indices].tolist(), strict=True)
+        return np.stack([self.views[segment][place] for segment, place in places])
 
     def held_out(self, fold: int) -> Indices:
         """Return the windows that lie wholly in blocks of that fold."""
@@ -71,17 +73,6 @@ class WindowSet:
         """Return the windows that share no frame with any block of that fold."""
         return np.flatnonzero((self.first_fold != fold) & (self.last_fold != fold))
 
-    def _refuse_too_little(self, stride_frames: int) -> None:
-        if all(len(self.held_out(fold)) for fold in range(FOLDS)):
-            return
-        needed_s = FOLDS * (WINDOW_FRAMES + stride_frames) * FRAME_SECONDS
-        longest_s = max((len(codes) for codes in self.segments), default=0) * FRAME_SECONDS
-        raise FailedPreconditionError(
-            f"training needs at least {needed_s:.2f} s of frames without a gap when windows start every "
-            f"{stride_frames} frames, and the longest of {len(self.segments)} segments holds {longest_s:.2f} s: "
-            "collect more data, or choose a smaller stride"
-        )
-
 
 def batches(indices: Indices, size: int) -> Iterator[Indices]:
     """Yield the indices in order, `size` at a time."""
@@ -89,12 +80,25 @@ def batches(indices: Indices, size: int) -> Iterator[Indices]:
         yield indices[begin : begin + size]
 
 
-def _folds_touched(start: Indices, frames: int, deal: int) -> tuple[Indices, Indices]:
-    """Return the folds of the first and of the last frame of windows in a segment of that many frames.
+def _places(count: int, frames: int, stride_frames: int, number: int, shift: int) -> Indices:
+    """Return [4, count] for the windows of one segment: segment, place, and the folds of first and last frame.
 
     Blocks are no shorter than a window, so a window touches two of them at most.
     """
+    place = np.arange(count, dtype=np.intp)
     blocks = FOLDS if frames >= FOLDS * WINDOW_FRAMES else 1
-    first_block = start * blocks // max(frames, 1)
-    last_block = (start + WINDOW_FRAMES - 1) * blocks // max(frames, 1)
-    return (first_block + deal) % FOLDS, (last_block + deal) % FOLDS
+    first_frame = place * stride_frames
+    first_block = first_frame * blocks // max(frames, 1)
+    last_block = (first_frame + WINDOW_FRAMES - 1) * blocks // max(frames, 1)
+    deal = number + shift
+    return np.stack([np.full_like(place, number), place, (first_block + deal) % FOLDS, (last_block + deal) % FOLDS])
+
+
+def _too_little(segments: Sequence[Codes], stride_frames: int) -> FailedPreconditionError:
+    needed_s = FOLDS * (WINDOW_FRAMES + stride_frames) * FRAME_SECONDS
+    longest_s = max((len(codes) for codes in segments), default=0) * FRAME_SECONDS
+    return FailedPreconditionError(
+        f"training needs {needed_s:.2f} s of frames without a gap when windows start every {stride_frames} frames, "
+        f"and the longest of {len(segments)} segments holds {longest_s:.2f} s: "
+        "collect more data, or choose a smaller stride"
+    )

@@ -9,11 +9,10 @@ from torch import Tensor, nn
 
 from bandwatch.errors import InvalidArgumentError
 from bandwatch.spectrogram.bands import CODE_STEP_DB, FRAME_BINS, INPUT_FRAMES, TARGET_FRAMES
+from bandwatch.spectrogram.scoring import SMALLEST_DEVIATION
 
 FAMILY: Final = "lstm-predictor"
 """Name of this family of networks in a manifest."""
-SMALLEST_DEVIATION: Final = 1.0
-"""Floor of a window's deviation in codes, so that a constant input is not blown up."""
 
 
 @dataclass(frozen=True)

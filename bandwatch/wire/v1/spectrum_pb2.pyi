@@ -297,7 +297,9 @@ class Segment(_message.Message):
     @_builtins.property
     def origin(self) -> Global___Origin: ...
     @_builtins.property
-    def start_time(self) -> _timestamp_pb2.Timestamp: ...
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """Between the years 2000 and 2100."""
+
     @_builtins.property
     def clock_error(self) -> _duration_pb2.Duration:
         """How far the observer's clock may be off."""

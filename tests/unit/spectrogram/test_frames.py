@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
@@ -72,6 +72,7 @@ def test_a_full_scale_tone_in_the_middle_of_a_bin_reads_0_db_there(
     np.testing.assert_allclose(steady[:, bin_index], 0, atol=0.01)
 
 
+@settings(deadline=None)  # the first example builds filters
 @given(
     rate=st.sampled_from([(WIDE, 5e6, 0.0), (NARROW, 1.92e6, 1e5), (WIDE, 7.68e6, 3e5), (NARROW, 2.4e6, 0.0)]),
     cuts=st.lists(st.integers(0, 60_000), max_size=6),
@@ -140,7 +141,7 @@ def test_codes_are_within_a_quarter_decibel(frames_db: NDArray[np.float32], refe
     inside = np.clip(frames_db, reference_db, reference_db + 127.5)
     decoded = decode_frames(encode_frames(inside, reference_db), reference_db)
     assert decoded.dtype == np.float32
-    assert np.abs(decoded - inside).max() <= 0.25
+    assert np.abs(decoded - inside).max() <= 0.25 + np.spacing(np.float32(128))
 
 
 @given(codes=hnp.arrays(np.uint8, (2, 128)), reference_db=st.floats(-200, 0, width=32))

@@ -1,0 +1,147 @@
+"""The radio side: blocks in; segments and anomalies into the spool. Runs in a thread of its own."""
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+import structlog
+
+from bandwatch.errors import InvalidArgumentError
+from bandwatch.lte.anomalies import AnomalyMixer
+from observer_agent.agent.keeping import Keeper
+from observer_agent.detection.inspection import Inspection
+from observer_agent.detection.model import ScoringModel
+from observer_agent.detection.pipeline import Pipeline
+from observer_agent.detection.segmenter import Segmenter
+from observer_agent.models.desired import DesiredState
+from observer_agent.receivers.blocks import Block, Receiver
+from observer_agent.receivers.clock import SampleClock
+from observer_agent.receivers.pacing import paced
+from observer_agent.settings import AgentSettings
+
+_log: Final = structlog.stdlib.get_logger()
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What the radio side works for: a cell, and the model in force, if any. Switched as a whole, between blocks."""
+
+    desired: DesiredState
+    model: ScoringModel | None
+
+
+@dataclass
+class Counts:
+    """What the radio side did since the agent started."""
+
+    windows_scored: int = 0
+    anomalies_found: int = 0
+    lost_samples: int = 0
+
+
+class Listener:
+    """Listens to one receiver until it ends or is told to stop. Set `setup` before `run`, and whenever it changes."""
+
+    def __init__(
+        self,
+        receiver: Receiver,
+        keeper: Keeper,
+        settings: AgentSettings,
+        *,
+        mixer: AnomalyMixer | None = None,
+        inspection: Inspection | None = None,
+    ) -> None:
+        self.setup: Setup | None = None
+        self.counts = Counts()
+        self.fault = ""
+        self._receiver = receiver
+        self._keeper = keeper
+        self._settings = settings
+        self._mixer = mixer
+        self._inspection = inspection
+        self._stop = threading.Event()
+        self._clock = SampleClock(receiver.sample_rate_hz)
+        self._segmenter = Segmenter(self._clock)
+        self._pipeline: Pipeline | None = None
+        self._desired: DesiredState | None = None
+        self._frames = 0
+
+    def stop(self) -> None:
+        """Make `run` return soon; what was begun is kept first."""
+        self._stop.set()
+
+    def run(self) -> None:
+        """Listen until the source ends or `stop` is called.
+
+        Raises:
+            UnavailableError: The source broke.
+        """
+        try:
+            for block in self._blocks():
+                if self.setup is not None:
+                    self._take(block, self.setup)
+        finally:
+            self._close_segment()
+            if self._inspection is not None:
+                self._inspection.close()
+
+    def _blocks(self) -> Iterator[Block]:
+        blocks = self._receiver.blocks(self._stop)
+        if self._settings.pace == "fast":
+            return blocks
+        return paced(blocks, self._receiver.sample_rate_hz, self._stop)
+
+    def _take(self, block: Block, setup: Setup) -> None:
+        self.counts.lost_samples += block.lost_samples
+        if block.discontinuity:
+            self._close_segment()
+            if self._pipeline is not None:
+                self._pipeline.restart()
+        if self._desired is None or _place(self._desired) != _place(setup.desired):
+            self._tune(setup.desired)
+        self._desired = setup.desired
+        self._clock.arrived(block.end_sample, datetime.now(UTC), discontinuity=block.discontinuity)
+        if self._pipeline is not None:
+            self._process(self._pipeline, block, setup)
+
+    def _tune(self, desired: DesiredState) -> None:
+        """Begin afresh on another cell or band."""
+        self._close_segment()
+        self._pipeline = None
+        try:
+            self._pipeline = Pipeline(
+                self._receiver,
+                desired.spectrum,
+                stride_frames=self._settings.stride_frames,
+                false_alarm_rate=self._settings.false_alarm_rate,
+                threshold_method=self._settings.threshold_method,
+                first_frame=self._frames,
+                mixer=self._mixer,
+            )
+        except InvalidArgumentError as error:
+            self.fault = f"{desired.band} cannot be watched with {self._receiver.description}: {error.message}"
+            _log.error("nothing is watched until the receiver or the band changes", fault=self.fault)
+        else:
+            self.fault = ""
+            _log.info("watching", cell=desired.cell, band=desired.band, source=self._receiver.description)
+
+    def _process(self, pipeline: Pipeline, block: Block, setup: Setup) -> None:
+        batch = pipeline.push(block, setup.model)
+        self._frames = pipeline.frames
+        if self._inspection is not None:
+            self._inspection.write(batch)
+        if batch.windows is not None:
+            self.counts.windows_scored += len(batch.windows.error_db)
+            self.counts.anomalies_found += self._keeper.report(batch, setup.desired.cell, self._clock)
+        self._keeper.keep(self._segmenter.push(batch), setup.desired)
+
+    def _close_segment(self) -> None:
+        segments = self._segmenter.close()
+        if self._desired is not None:
+            self._keeper.keep(segments, self._desired)
+
+
+def _place(desired: DesiredState) -> tuple[str, str, float, float]:
+    return desired.cell, desired.band, desired.center_hz, desired.width_hz

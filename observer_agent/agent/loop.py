@@ -1,0 +1,216 @@
+"""The agent: converges on the desired state, listens, and delivers what it made."""
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from importlib.metadata import version
+from typing import Final
+
+import structlog
+
+from bandwatch.errors import BandwatchError
+from bandwatch.lte.anomalies import AnomalyMixer
+from bandwatch.spectrogram.bands import FRAME_SECONDS
+from observer_agent.agent.adoption import Adoption
+from observer_agent.agent.convergence import Convergence
+from observer_agent.agent.keeping import Keeper
+from observer_agent.agent.listening import Listener, Setup
+from observer_agent.agent.retry import keep_doing
+from observer_agent.agent.status import AgentStatus, RefusedRelease, write_status
+from observer_agent.detection.inspection import Inspection
+from observer_agent.detection.model import load_model
+from observer_agent.models.store import ModelStore
+from observer_agent.receivers.blocks import Receiver
+from observer_agent.settings import AgentSettings, Mobility
+from observer_agent.spool.store import Spool
+from observer_agent.uplink.client import Uplink
+from observer_agent.uplink.messages import Report
+from observer_agent.uplink.upload import Credit
+
+VERSION: Final = version("bandwatch")
+_REPORTED_AT_ONCE: Final = 500
+_MEGABYTE: Final = 1_000_000
+_log: Final = structlog.stdlib.get_logger()
+
+
+@dataclass(frozen=True)
+class Source:
+    """What the agent listens to, how it moves, and what is mixed in or written out on the way."""
+
+    receiver: Receiver
+    mobility: Mobility
+    mixer: AnomalyMixer | None = None
+    inspection: Inspection | None = None
+
+
+class Agent:
+    """One observer. Make it inside a running event loop."""
+
+    def __init__(
+        self, settings: AgentSettings, source: Source, spool: Spool, store: ModelStore, uplink: Uplink
+    ) -> None:
+        self._settings = settings
+        self._source = source
+        self._spool = spool
+        self._uplink = uplink
+        self._loop = asyncio.get_running_loop()
+        self._stopping = asyncio.Event()
+        self._segments = asyncio.Event()
+        self._anomalies = asyncio.Event()
+        self._credit = Credit(settings.upload_in_flight_mb * _MEGABYTE)
+        self._fault: BandwatchError | None = None
+        self._keeper = Keeper(
+            spool,
+            settings,
+            mobility=source.mobility,
+            gain_db=source.receiver.gain_db,
+            on_made=lambda: self._loop.call_soon_threadsafe(self._wake),
+        )
+        self._listener = Listener(
+            source.receiver, self._keeper, settings, mixer=source.mixer, inspection=source.inspection
+        )
+        self._convergence = Convergence(
+            settings.data_dir / "desired.json",
+            store,
+            uplink,
+            Adoption(store, uplink, partial(load_model, read_blob=store.read, threads=settings.onnx_threads)),
+            make_report=self._report,
+            on_setup=self._set_up,
+            on_credit=self._allow,
+        )
+
+    def stop(self) -> None:
+        """Make `run` return soon. What was made is in the spool then."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Run until `stop` is called, or until everything is delivered if the settings say so.
+
+        Raises:
+            UnavailableError: The receiver broke.
+        """
+        await self._convergence.restore()
+        with ThreadPoolExecutor(1, thread_name_prefix="radio") as radio:
+            try:
+                await self._run_tasks(radio)
+            finally:
+                self._listener.stop()
+        write_status(self._settings.data_dir, self._status("stopped"))
+        if self._fault is not None:
+            raise self._fault
+
+    async def _run_tasks(self, radio: ThreadPoolExecutor) -> None:
+        endless = {
+            "sync": self._convergence.sync,
+            "watch": self._convergence.watch,
+            "upload": self._upload,
+            "report": self._report_anomalies,
+            "status": self._write_status,
+        }
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(keep_doing(name, work, self._settings)) for name, work in endless.items()]
+            tasks.append(group.create_task(self._listen(radio)))
+            await self._stopping.wait()
+            for task in tasks:
+                task.cancel()
+
+    async def _listen(self, radio: ThreadPoolExecutor) -> None:
+        """Listen once the cell is known, after a first attempt to hear of a newer model."""
+        patience_s = self._settings.sync_deadline_s if self._convergence.assigned.is_set() else None
+        with suppress(TimeoutError):
+            async with asyncio.timeout(patience_s):
+                await self._convergence.attempted.wait()
+        await self._convergence.assigned.wait()
+        try:
+            await self._loop.run_in_executor(radio, self._listener.run)
+        except BandwatchError as error:
+            self._fault = error
+            self.stop()
+            return
+        _log.info("the source has ended", source=self._source.receiver.description)
+        if self._settings.exit_at_end:
+            while self._spool.totals.held:
+                await asyncio.sleep(0.05)
+            self.stop()
+
+    async def _upload(self) -> None:
+        settled = await self._uplink.upload(self._spool, self._credit, self._segments)
+        _log.info("segments were delivered", settled=settled)
+
+    async def _report_anomalies(self) -> None:
+        self._anomalies.clear()
+        anomalies = await asyncio.to_thread(self._spool.anomalies, _REPORTED_AT_ONCE)
+        if not anomalies:
+            await self._anomalies.wait()
+            return
+        outcomes = await self._uplink.report_anomalies(anomalies)
+        await asyncio.to_thread(self._spool.acknowledge, [outcome.origin for outcome in outcomes if outcome.stored])
+        for outcome in outcomes:
+            if not outcome.stored:
+                _log.warning("an anomaly was refused", sequence=outcome.origin.sequence, reason=outcome.reason)
+                await asyncio.to_thread(self._spool.quarantine, outcome.origin, outcome.code, outcome.reason)
+
+    async def _write_status(self) -> None:
+        write_status(self._settings.data_dir, self._status("running"))
+        await asyncio.sleep(self._settings.status_interval_s)
+
+    def _set_up(self, setup: Setup) -> None:
+        self._listener.setup = setup
+
+    def _allow(self, credit_bytes: int) -> None:
+        self._credit.allow(credit_bytes)
+        self._segments.set()
+
+    def _wake(self) -> None:
+        self._segments.set()
+        self._anomalies.set()
+
+    def _report(self) -> Report:
+        totals, counts, model = self._spool.totals, self._listener.counts, self._convergence.model
+        return Report(
+            agent_version=VERSION,
+            applied_revision=self._convergence.applied_revision,
+            running_serial=model.serial if model else 0,
+            running_model=model.name if model else "",
+            refused=self._convergence.refusals,
+            spooled_segments=totals.held_segments,
+            spooled_bytes=totals.held_bytes,
+            windows_scored=counts.windows_scored,
+            anomalies_found=counts.anomalies_found,
+        )
+
+    def _status(self, state: str) -> AgentStatus:
+        report, totals, desired = self._report(), self._spool.totals, self._convergence.desired
+        return AgentStatus(
+            written_at=datetime.now(UTC),
+            state=state,
+            agent_version=VERSION,
+            observer=self._settings.observer,
+            coordinator=self._settings.coordinator,
+            last_sync_at=self._convergence.last_sync_at,
+            source=self._source.receiver.description,
+            fault=self._listener.fault,
+            cell=desired.cell if desired else None,
+            band=desired.band if desired else None,
+            applied_revision=report.applied_revision,
+            running_model=report.running_model or None,
+            running_serial=report.running_serial,
+            refused=[RefusedRelease(serial=r.serial, code=r.code, reason=r.reason) for r in report.refused],
+            windows_scored=report.windows_scored,
+            anomalies_found=report.anomalies_found,
+            lost_samples=self._listener.counts.lost_samples,
+            not_kept=self._keeper.not_kept,
+            spool_boot_id=totals.boot_id,
+            spool_made=totals.made,
+            spool_segments=totals.held_segments,
+            spool_anomalies=totals.held_anomalies,
+            spool_bytes=totals.held_bytes,
+            spool_acknowledged=totals.acknowledged,
+            spool_evicted=totals.evicted,
+            spool_refused=totals.refused,
+            spool_damaged=totals.damaged,
+            training_s=self._spool.training_frames(desired.cell) * FRAME_SECONDS if desired else 0.0,
+        )

@@ -1,0 +1,112 @@
+"""Composition: the one file that joins everything."""
+
+import asyncio
+import fcntl
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from bandwatch.artifacts.signing import TrustedKeys
+from bandwatch.errors import FailedPreconditionError, InvalidArgumentError
+from bandwatch.logs import configure_logs
+from bandwatch.lte.anomalies import AnomalyMixer, parse_timetable
+from observer_agent.agent.loop import Agent, Source
+from observer_agent.detection.inspection import Inspection
+from observer_agent.models.store import ModelStore
+from observer_agent.receivers.json_files import read_json_file
+from observer_agent.receivers.recording import SigmfRecording
+from observer_agent.receivers.simulated import SimulatedReceiver, Simulation
+from observer_agent.settings import AgentSettings
+from observer_agent.spool.store import Spool
+from observer_agent.uplink.client import Uplink
+
+_MEGABYTE = 1_000_000
+
+
+def run(settings: AgentSettings) -> None:
+    """Run an agent until it is told to stop by SIGTERM or SIGINT.
+
+    Raises:
+        BandwatchError: The agent cannot start, or its receiver broke; the sentence says what to do.
+    """
+    configure_logs("bandwatch-agent")
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    with _alone_in(settings.data_dir):
+        asyncio.run(_run(settings))
+
+
+async def _run(settings: AgentSettings) -> None:
+    source = make_source(settings)
+    store = ModelStore(settings.data_dir / "models", TrustedKeys.load(settings.trusted_keys))
+    spool = Spool(
+        settings.data_dir / "spool",
+        limit_bytes=settings.spool_limit_mb * _MEGABYTE,
+        quarantine_limit_bytes=settings.quarantine_limit_mb * _MEGABYTE,
+    )
+    try:
+        async with Uplink(settings, _read_token(settings.token_file)) as uplink:
+            agent = Agent(settings, source, spool, store, uplink)
+            for number in (signal.SIGTERM, signal.SIGINT):
+                asyncio.get_running_loop().add_signal_handler(number, agent.stop)
+            await agent.run()
+    finally:
+        spool.close()
+
+
+def make_source(settings: AgentSettings) -> Source:
+    """Return what the settings say to listen to.
+
+    Raises:
+        NotFoundError: A file is missing.
+        InvalidArgumentError: A file does not describe what it should.
+    """
+    receiver: SigmfRecording | SimulatedReceiver
+    mobility = settings.mobility
+    if settings.simulate is not None:
+        simulation = Simulation.read(settings.simulate)
+        receiver = SimulatedReceiver(simulation)
+        mobility = mobility or simulation.mobility
+    elif settings.recording is not None:
+        receiver = SigmfRecording(
+            settings.recording,
+            loop=settings.loop,
+            start_s=settings.start_s,
+            duration_s=settings.duration_s,
+            center_hz=settings.center_hz,
+        )
+    else:
+        raise AssertionError("the settings name exactly one source")
+    return Source(
+        receiver=receiver,
+        mobility=mobility or "static",
+        mixer=_mixer(settings.anomalies, receiver.sample_rate_hz),
+        inspection=Inspection(settings.inspect) if settings.inspect else None,
+    )
+
+
+def _mixer(timetable: Path | None, sample_rate_hz: float) -> AnomalyMixer | None:
+    if timetable is None:
+        return None
+    try:
+        return AnomalyMixer(parse_timetable(read_json_file(timetable, object)), sample_rate_hz, seed=0)
+    except InvalidArgumentError as error:
+        raise InvalidArgumentError(f"{timetable}: {error.message}") from error
+
+
+def _read_token(path: Path) -> str:
+    token = path.read_text(encoding="utf-8").strip()
+    if not token.isascii() or not token.isprintable() or not token:
+        raise InvalidArgumentError(f"{path} holds no token: write the one line into it that made the observer")
+    return token
+
+
+@contextmanager
+def _alone_in(data_dir: Path) -> Iterator[None]:
+    """Hold the folder: two agents with one spool would give the same numbers twice."""
+    with (data_dir / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise FailedPreconditionError(f"another agent uses {data_dir}: give each its own --data-dir") from error
+        yield

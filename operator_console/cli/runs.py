@@ -1,0 +1,128 @@
+"""bandwatch runs."""
+
+from typing import Annotated, Final, Literal
+
+import typer
+
+from bandwatch import names
+from bandwatch.errors import FailedPreconditionError
+from bandwatch.wire.v1.model_pb2 import TRAINING_RUN_STATE_FAILED, TrainingRunState
+from operator_console.cli.arguments import DEFAULT_LIMIT, BandName, CellName, Limit, RunName, name_in
+from operator_console.cli.session import open_session
+from operator_console.cli.texts import number
+from operator_console.cli.views import RUN, progress_line
+
+app = typer.Typer(no_args_is_help=True, help="Training runs, which make teachers and students.")
+
+MaxEpochs = Annotated[int, typer.Option(min=1, max=10_000, help="Passes over the data at most.")]
+StrideFrames = Annotated[int, typer.Option(min=1, max=1000, help="Frames between the starts of training windows.")]
+Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of every random choice.")]
+Release = Annotated[bool, typer.Option("--release", help="Release the model as soon as the run succeeds.")]
+RunId = Annotated[str, typer.Option(help="Identifier; ordering again with the same one returns the same run.")]
+
+_MAX_EPOCHS: Final = 30
+_STRIDE_FRAMES: Final = 25
+
+
+@app.command("create-teacher")
+def create_teacher_run(
+    ctx: typer.Context,
+    *,
+    band: BandName,
+    cells: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--cell", parser=name_in(names.cells), metavar="CELL", help="Cell to learn from, once or more; else all."
+        ),
+    ] = None,
+    max_epochs: MaxEpochs = _MAX_EPOCHS,
+    stride_frames: StrideFrames = _STRIDE_FRAMES,
+    seed: Seed = 0,
+    release: Release = False,
+    run_id: RunId = "",
+) -> None:
+    """Order a teacher: a model of a band, learned from many contexts.
+
+    Example: bandwatch runs create-teacher --band b5 --release
+    """
+    with open_session(ctx) as session:
+        run = session.client.create_teacher_run(
+            band,
+            cells=cells or (),
+            max_epochs=max_epochs,
+            stride_frames=stride_frames,
+            seed=seed,
+            release_on_success=release,
+            run_id=run_id,
+        )
+        session.output.one(RUN, run)
+
+
+@app.command("create-student")
+def create_student_run(
+    ctx: typer.Context,
+    *,
+    cell: CellName,
+    teacher: Annotated[
+        str,
+        typer.Option(parser=name_in(names.models), metavar="MODEL", help="Model to start from."),
+    ],
+    frozen_layers: Annotated[
+        int, typer.Option(min=0, max=64, help="Layers, counted from the input, that keep the teacher's weights.")
+    ] = 2,
+    max_epochs: MaxEpochs = _MAX_EPOCHS,
+    stride_frames: StrideFrames = _STRIDE_FRAMES,
+    seed: Seed = 0,
+    release: Release = False,
+    run_id: RunId = "",
+) -> None:
+    """Order a student: a copy of a teacher, refitted to one cell.
+
+    Example: bandwatch runs create-student --cell oak-street --teacher teacher-b5-1 --release
+    """
+    with open_session(ctx) as session:
+        run = session.client.create_student_run(
+            cell,
+            teacher=teacher,
+            frozen_layers=frozen_layers,
+            max_epochs=max_epochs,
+            stride_frames=stride_frames,
+            seed=seed,
+            release_on_success=release,
+            run_id=run_id,
+        )
+        session.output.one(RUN, run)
+
+
+@app.command("get")
+def get_run(ctx: typer.Context, run: RunName) -> None:
+    """Show a training run."""
+    with open_session(ctx) as session:
+        session.output.one(RUN, session.client.get_run(run))
+
+
+@app.command("list")
+def list_runs(
+    ctx: typer.Context,
+    state: Annotated[
+        Literal["queued", "running", "succeeded", "failed"] | None, typer.Option(help="Only those in this state.")
+    ] = None,
+    limit: Limit = DEFAULT_LIMIT,
+) -> None:
+    """List training runs, newest first."""
+    with open_session(ctx) as session:
+        session.output.many(RUN, session.client.list_runs(state=number(TrainingRunState, state)), limit)
+
+
+@app.command("watch")
+def watch_run(ctx: typer.Context, run: RunName) -> None:
+    """Follow a training run until it ends; the exit code is 1 when it failed.
+
+    Example: bandwatch runs watch student-oak-street-2
+    """
+    with open_session(ctx) as session:
+        for seen in session.client.watch_run(run):
+            session.output.line(progress_line(seen))
+        session.output.one(RUN, seen)
+        if seen.state == TRAINING_RUN_STATE_FAILED:
+            raise FailedPreconditionError(f"{seen.name} failed: {seen.last_error or 'the worker gave no reason'}")
