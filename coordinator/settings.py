@@ -48,7 +48,7 @@ class CoordinatorSettings(BaseSettings):
     ] = 30.0
     clipped_share_limit: Annotated[
         float, Field(ge=0, le=1, description="Segments with a larger share of clipped samples do not train.")
-    ] = 0.01
+    ] = 0.1
     anomalous_share_limit: Annotated[
         float, Field(ge=0, le=1, description="Segments with a larger share of anomalous windows do not train.")
     ] = 0.1

@@ -71,8 +71,8 @@ def make_source(settings: AgentSettings) -> Source:
         receiver = SigmfRecording(
             settings.recording,
             loop=settings.loop,
-            start_s=settings.start_s,
-            duration_s=settings.duration_s,
+            start_s=settings.start_seconds,
+            duration_s=settings.duration_seconds,
             center_hz=settings.center_hz,
         )
     else:

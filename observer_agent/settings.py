@@ -35,15 +35,17 @@ class AgentSettings(BaseSettings):
     ] = None
     anomalies: FilePath | None = Field(None, description="JSON timetable of anomalies to mix in, for drills.")
     loop: bool = Field(default=False, description="Play the recording again and again.")
-    start_s: Annotated[
+    start_seconds: Annotated[
         float, Field(ge=0, allow_inf_nan=False, description="Seconds of the recording to leave out at its start.")
     ] = 0.0
-    duration_s: Positive | None = Field(None, description="Seconds of the recording to play; all when absent.")
+    duration_seconds: Positive | None = Field(None, description="Seconds of the recording to play; all when absent.")
     center_hz: Positive | None = Field(None, description="Frequency that the recording was tuned to, in Hz.")
-    pace: Literal["real", "fast"] = Field("real", description="Play at the speed of the air, or as fast as possible.")
+    pace: Literal["real", "fast"] = Field(
+        "real", description="At the speed of the air, or as fast as possible: real or fast."
+    )
     exit_at_end: bool = Field(default=False, description="Stop once the source has ended and the spool is delivered.")
     mobility: Mobility | None = Field(
-        None, description="How this observer moves; as simulated, else static, when absent."
+        None, description="static, walking or driving; as simulated, else static, when absent."
     )
     clock_error_s: Annotated[
         float, Field(ge=0, le=86_400, description="How far this observer's clock may be off, in seconds.")
@@ -51,7 +53,9 @@ class AgentSettings(BaseSettings):
 
     stride_frames: Annotated[int, Field(ge=1, le=125, description="Frames between the starts of scored windows.")] = 25
     false_alarm_rate: Share = Field(0.01, description="Share of normal windows that may be flagged.")
-    threshold_method: ThresholdMethod = Field("empirical", description="Which of the calibrated thresholds to use.")
+    threshold_method: ThresholdMethod = Field(
+        "empirical", description="Which of the calibrated thresholds to use: empirical or gaussian."
+    )
     onnx_threads: Annotated[int, Field(ge=1, le=64, description="Threads that one scoring may use.")] = 1
     evidence_segments_per_hour: Annotated[
         int, Field(ge=0, le=3600, description="Segments of evidence made in any hour, at most.")

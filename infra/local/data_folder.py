@@ -1,10 +1,8 @@
-"""The folder that holds everything of a local stack, and the secrets that are made in it once."""
+"""The folder that holds everything of a local stack."""
 
-import os
-import secrets
 from pathlib import Path
 
-from bandwatch.artifacts.signing import SigningKey
+from bandwatch.artifacts.keys import make_keys
 
 
 class DataFolder:
@@ -27,22 +25,4 @@ class DataFolder:
         """Make what is missing; keys and tokens that exist stay as they are."""
         for folder in (self.keys, self.blobs, self.logs, self.worker, self.redis):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for token_file in (self.operator_token_file, self.worker_token_file):
-            if not token_file.exists():
-                write_private(token_file, secrets.token_urlsafe(32).encode())
-        if not self.signing_key_file.exists():
-            unfinished = self.keys / "signing.key.unfinished"
-            unfinished.unlink(missing_ok=True)
-            SigningKey.generate().save(unfinished)
-            unfinished.rename(self.signing_key_file)
-        write_private(self.trusted_keys_file, SigningKey.load(self.signing_key_file).public_pem())
-
-
-def write_private(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all, readable by its owner only."""
-    unfinished = path.with_name(f"{path.name}.unfinished")
-    unfinished.unlink(missing_ok=True)
-    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-    unfinished.rename(path)
+        make_keys(self.keys)

@@ -101,7 +101,7 @@ class Convergence:
         await self._heard.wait()
         revision = 0 if self.desired is None else self.desired.revision
         async for newer in self._uplink.watch(revision):
-            if self.desired is None or newer > self.desired.revision:
+            if self.desired is None or newer != self.desired.revision:
                 self._hint.set()
 
     async def _become(self, desired: DesiredState) -> None:

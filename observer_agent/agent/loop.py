@@ -16,6 +16,7 @@ from bandwatch.lte.anomalies import AnomalyMixer
 from bandwatch.spectrogram.bands import FRAME_SECONDS
 from observer_agent.agent.adoption import Adoption
 from observer_agent.agent.convergence import Convergence
+from observer_agent.agent.delivery import Delivery
 from observer_agent.agent.keeping import Keeper
 from observer_agent.agent.listening import Listener, Setup
 from observer_agent.agent.retry import keep_doing
@@ -28,11 +29,8 @@ from observer_agent.settings import AgentSettings, Mobility
 from observer_agent.spool.store import Spool
 from observer_agent.uplink.client import Uplink
 from observer_agent.uplink.messages import Report
-from observer_agent.uplink.upload import Credit
 
 VERSION: Final = version("bandwatch")
-_REPORTED_AT_ONCE: Final = 500
-_MEGABYTE: Final = 1_000_000
 _log: Final = structlog.stdlib.get_logger()
 
 
@@ -55,19 +53,16 @@ class Agent:
         self._settings = settings
         self._source = source
         self._spool = spool
-        self._uplink = uplink
         self._loop = asyncio.get_running_loop()
         self._stopping = asyncio.Event()
-        self._segments = asyncio.Event()
-        self._anomalies = asyncio.Event()
-        self._credit = Credit(settings.upload_in_flight_mb * _MEGABYTE)
+        self._delivery = Delivery(spool, uplink, settings)
         self._fault: BandwatchError | None = None
         self._keeper = Keeper(
             spool,
             settings,
             mobility=source.mobility,
             gain_db=source.receiver.gain_db,
-            on_made=lambda: self._loop.call_soon_threadsafe(self._wake),
+            on_made=self._wake,
         )
         self._listener = Listener(
             source.receiver, self._keeper, settings, mixer=source.mixer, inspection=source.inspection
@@ -79,7 +74,7 @@ class Agent:
             Adoption(store, uplink, partial(load_model, read_blob=store.read, threads=settings.onnx_threads)),
             make_report=self._report,
             on_setup=self._set_up,
-            on_credit=self._allow,
+            on_credit=self._delivery.allow,
         )
 
     def stop(self) -> None:
@@ -106,8 +101,8 @@ class Agent:
         endless = {
             "sync": self._convergence.sync,
             "watch": self._convergence.watch,
-            "upload": self._upload,
-            "report": self._report_anomalies,
+            "upload": self._delivery.upload,
+            "report": self._delivery.report,
             "status": self._write_status,
         }
         async with asyncio.TaskGroup() as group:
@@ -132,26 +127,8 @@ class Agent:
             return
         _log.info("the source has ended", source=self._source.receiver.description)
         if self._settings.exit_at_end:
-            while self._spool.totals.held:
-                await asyncio.sleep(0.05)
+            await self._delivery.wait_until_delivered()
             self.stop()
-
-    async def _upload(self) -> None:
-        settled = await self._uplink.upload(self._spool, self._credit, self._segments)
-        _log.info("segments were delivered", settled=settled)
-
-    async def _report_anomalies(self) -> None:
-        self._anomalies.clear()
-        anomalies = await asyncio.to_thread(self._spool.anomalies, _REPORTED_AT_ONCE)
-        if not anomalies:
-            await self._anomalies.wait()
-            return
-        outcomes = await self._uplink.report_anomalies(anomalies)
-        await asyncio.to_thread(self._spool.acknowledge, [outcome.origin for outcome in outcomes if outcome.stored])
-        for outcome in outcomes:
-            if not outcome.stored:
-                _log.warning("an anomaly was refused", sequence=outcome.origin.sequence, reason=outcome.reason)
-                await asyncio.to_thread(self._spool.quarantine, outcome.origin, outcome.code, outcome.reason)
 
     async def _write_status(self) -> None:
         write_status(self._settings.data_dir, self._status("running"))
@@ -160,13 +137,9 @@ class Agent:
     def _set_up(self, setup: Setup) -> None:
         self._listener.setup = setup
 
-    def _allow(self, credit_bytes: int) -> None:
-        self._credit.allow(credit_bytes)
-        self._segments.set()
-
     def _wake(self) -> None:
-        self._segments.set()
-        self._anomalies.set()
+        """Called by the radio side's thread."""
+        self._loop.call_soon_threadsafe(self._delivery.wake)
 
     def _report(self) -> Report:
         totals, counts, model = self._spool.totals, self._listener.counts, self._convergence.model

@@ -87,6 +87,8 @@ class Item:
 
 def is_damage(error: sqlite3.Error) -> bool:
     """Tell whether an error means that the file itself is bad."""
+    if isinstance(error, sqlite3.ProgrammingError):
+        return False
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)
     return (code & 0xFF) not in _PASSING
 

@@ -15,10 +15,9 @@ from bandwatch.wire.v1 import observer_service_pb2 as pb
 from bandwatch.wire.v1.observer_service_pb2_grpc import ObserverServiceStub
 from observer_agent.settings import AgentSettings
 from observer_agent.spool.records import HeldAnomaly
-from observer_agent.spool.store import Spool
 from observer_agent.uplink import messages
 from observer_agent.uplink.messages import Orders, Outcome, Report
-from observer_agent.uplink.upload import Credit, SegmentUpload
+from observer_agent.uplink.upload import Outgoing, SegmentUpload
 
 
 class Uplink:
@@ -65,13 +64,9 @@ class Uplink:
             response = await self._stub.ReportAnomalies(request, timeout=self._settings.sync_deadline_s)
             return [messages.anomaly_outcome(outcome) for outcome in response.outcomes]
 
-    async def upload(self, spool: Spool, credit: Credit, wake: asyncio.Event) -> int:
-        """Deliver segments of the spool until there are none for a while, and return how many were settled.
-
-        `wake` is set whenever the spool has a new segment or the credit has changed.
-        """
-        upload = SegmentUpload(self._stub, spool, credit, wake, self._settings)
-        return await upload.run()
+    async def upload(self, outgoing: Outgoing) -> int:
+        """Wait for segments, deliver them until there are none for a while, and return how many were settled."""
+        return await SegmentUpload(self._stub, outgoing, self._settings).run()
 
     async def fetch_blob(self, reference: BlobReference, blobs: BlobStore) -> None:
         """Fetch a blob into the store, from where an earlier attempt broke off.

@@ -2,9 +2,9 @@
 
 import asyncio
 from collections.abc import Awaitable
-from typing import Final, TypeAlias, TypeVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
-import grpc.aio
 import structlog
 
 from bandwatch.errors import UnavailableError
@@ -15,6 +15,9 @@ from observer_agent.settings import AgentSettings
 from observer_agent.spool.records import HeldSegment, Origin
 from observer_agent.spool.store import Spool
 from observer_agent.uplink import messages
+
+if TYPE_CHECKING:
+    import grpc.aio
 
 _log: Final = structlog.stdlib.get_logger()
 T = TypeVar("T")
@@ -37,21 +40,26 @@ class Credit:
         return self._bytes > 0 and (under_way == 0 or under_way + size <= self._bytes)
 
 
+@dataclass(frozen=True)
+class Outgoing:
+    """What is to be uploaded: the spool, the credit, and two events.
+
+    `more` is set by others when the spool has another segment or the credit has changed; `settled` is set here when a
+    segment has left the spool.
+    """
+
+    spool: Spool
+    credit: Credit
+    more: asyncio.Event
+    settled: asyncio.Event
+
+
 class SegmentUpload:
     """Writes segments of the spool to one stream and settles each by its answer."""
 
-    def __init__(
-        self,
-        stub: ObserverServiceAsyncStub,
-        spool: Spool,
-        credit: Credit,
-        wake: asyncio.Event,
-        settings: AgentSettings,
-    ) -> None:
+    def __init__(self, stub: ObserverServiceAsyncStub, outgoing: Outgoing, settings: AgentSettings) -> None:
         self._stub = stub
-        self._spool = spool
-        self._credit = credit
-        self._wake = wake
+        self._outgoing = outgoing
         self._settings = settings
         self._next: HeldSegment | None = None
         self._under_way: dict[Origin, int] = {}
@@ -89,22 +97,22 @@ class SegmentUpload:
 
     async def _wait_until_ready(self, longest_s: float | None) -> bool:
         while True:
-            self._wake.clear()
+            self._outgoing.more.clear()
             if await self._is_ready():
                 return True
             try:
                 async with asyncio.timeout(longest_s):
-                    await self._wake.wait()
+                    await self._outgoing.more.wait()
             except TimeoutError:
                 return False
 
     async def _is_ready(self) -> bool:
         """Tell whether there is a segment, and room for it."""
         if self._next is None:
-            self._next = await asyncio.to_thread(self._spool.next_segment, tuple(self._under_way))
+            self._next = await asyncio.to_thread(self._outgoing.spool.next_segment, tuple(self._under_way))
         if self._next is None:
             return False
-        return self._credit.has_room(len(self._next.codes), sum(self._under_way.values()))
+        return self._outgoing.credit.has_room(len(self._next.codes), sum(self._under_way.values()))
 
     async def _take_ready(self) -> HeldSegment | None:
         if not await self._is_ready():
@@ -137,11 +145,12 @@ class SegmentUpload:
         if outcome is None or outcome.origin not in self._under_way:
             raise UnavailableError("the coordinator answered with something that settles no segment under way")
         if outcome.stored:
-            await asyncio.to_thread(self._spool.acknowledge, [outcome.origin])
+            await asyncio.to_thread(self._outgoing.spool.acknowledge, [outcome.origin])
         else:
             _log.warning(
                 "a segment was refused", sequence=outcome.origin.sequence, code=outcome.code, reason=outcome.reason
             )
-            await asyncio.to_thread(self._spool.quarantine, outcome.origin, outcome.code, outcome.reason)
+            await asyncio.to_thread(self._outgoing.spool.quarantine, outcome.origin, outcome.code, outcome.reason)
         del self._under_way[outcome.origin]
         self._settled += 1
+        self._outgoing.settled.set()

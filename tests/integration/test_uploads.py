@@ -1,5 +1,6 @@
 """Segments on their way into the registry."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import grpc
@@ -58,7 +59,7 @@ def _five_megabytes() -> UploadSegmentsRequest:
     return UploadSegmentsRequest(segment=request.segment, codes=bytes(5_000_000))
 
 
-REFUSED = {
+REFUSED: dict[str, tuple[Callable[[], UploadSegmentsRequest], str]] = {
     "wrong length": (lambda: UploadSegmentsRequest(segment=upload(2).segment, codes=b"short"), "send whole frames"),
     "time in the future": (
         lambda: upload(2, start_time=to_timestamp(datetime.now(UTC) + timedelta(hours=1))),

@@ -49,7 +49,7 @@ def test_every_program_runs_with_its_log_and_is_recorded_and_none_survives(
         assert is_serving(stack.address)
         assert answers_on_socket(tmp_path / "postgres")
         wait_until(lambda: stack.address in (tmp_path / "logs" / "worker-2.log").read_text())
-        assert stack.operator_token == (tmp_path / "keys" / "operator.token").read_text()
+        assert stack.operator_token == (tmp_path / "keys" / "operator.token").read_text().strip()
     assert not any(psutil.pid_exists(pid) for pid in record.pids.values())
     assert StackRecord.read(tmp_path) is None
     logs = {file.stem: file.read_text() for file in (tmp_path / "logs").iterdir()}

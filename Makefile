@@ -1,0 +1,42 @@
+# Every target works in a virtual environment of its own: .venv, made on first use.
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON ?= python3
+STAMP := $(VENV)/installed
+SOURCES := bandwatch coordinator observer_agent operator_console training_worker infra tests benchmarks proto
+
+.PHONY: install demo test check format proto bench
+.DEFAULT_GOAL := help
+
+help: ## List the targets.
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+$(STAMP): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --editable '.[dev]'
+	@touch $@
+
+install: $(STAMP) ## Make the virtual environment with everything in it.
+
+demo: $(STAMP) ## Start the platform, watch four simulated cells, write report.html.
+	$(BIN)/bandwatch demo --report report.html $(ARGUMENTS)
+
+test: $(STAMP) ## Run every test; those without their servers or recordings say so and skip.
+	$(BIN)/python -m pytest $(ARGUMENTS)
+
+check: $(STAMP) ## Lint, types, layers, contract.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -q -p no:randomly tests/architecture/test_contract.py
+
+format: $(STAMP) ## Format the code and repair what the linter can.
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+proto: $(STAMP) ## Generate bandwatch/wire/v1 from proto/.
+	$(BIN)/python proto/generate.py
+
+bench: $(STAMP) ## Measure, each against its named alternative; takes minutes.
+	for benchmark in benchmarks/*.py; do $(BIN)/python $$benchmark || exit 1; done

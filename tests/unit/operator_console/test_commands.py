@@ -1,0 +1,253 @@
+"""The command bandwatch: what it prints, asks of the coordinator, and returns."""
+
+import json
+import stat
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bandwatch.wire.convert import to_timestamp
+from bandwatch.wire.v1 import admin_service_pb2 as admin
+from bandwatch.wire.v1 import model_pb2, observer_service_pb2, spectrum_pb2
+from operator_console.__main__ import main
+
+Bandwatch = Callable[..., Any]
+"""Runs the command; gives its exit code and what it printed."""
+
+
+def test_a_first_observer_is_described_as_the_help_says(bandwatch: Bandwatch, coordinator: Any, tmp_path: Path) -> None:
+    assert bandwatch("bands", "create", "b5", "--center-mhz", "881.5").code == 0
+    assert bandwatch("cells", "create", "oak-street", "--band", "b5").code == 0
+    token_file = tmp_path / "roof-1.token"
+    created = bandwatch(
+        *("observers", "create", "roof-1", "--cell", "oak-street", "--mobility", "static"),
+        *("--training-target", "90s", "--token-out", str(token_file)),
+    )
+    assert created.code == 0
+    assert token_file.read_text() == "observers-secret"
+    assert stat.S_IMODE(token_file.stat().st_mode) == 0o600
+    assert "observers-secret" not in created.out
+    assert str(token_file) in created.out
+    assert (coordinator.bands[0].center_hz, coordinator.bands[0].width_hz) == (881_500_000, 5_000_000)
+    assert coordinator.bands[0].direction == spectrum_pb2.LINK_DIRECTION_DOWNLINK
+    assert coordinator.cells[0].band == "bands/b5"
+    assert coordinator.observers[0].cell == "cells/oak-street"
+    assert coordinator.observers[0].mobility == spectrum_pb2.MOBILITY_STATIC
+    assert coordinator.observers[0].training_target.seconds == 90
+
+
+def test_an_observers_token_is_printed_once_when_no_file_is_named(bandwatch: Bandwatch, coordinator: Any) -> None:
+    coordinator.cells = [spectrum_pb2.Cell(name="cells/oak")]
+    create = ("observers", "create", "van", "--cell", "cells/oak", "--mobility", "driving")
+    assert bandwatch(*create).out.count("observers-secret") == 1
+    assert json.loads(bandwatch("--json", *create).out).get("token") == "observers-secret"
+
+
+def test_a_token_file_that_exists_is_never_overwritten_and_nothing_is_registered(
+    bandwatch: Bandwatch, coordinator: Any, tmp_path: Path
+) -> None:
+    precious = tmp_path / "precious"
+    precious.write_text("kept")
+    refused = bandwatch(
+        *("observers", "create", "van", "--cell", "oak", "--mobility", "driving", "--token-out", str(precious))
+    )
+    assert refused.code == 1
+    assert refused.err == f"error: {precious} exists already; choose another file for the token\n"
+    assert precious.read_text() == "kept"
+    assert coordinator.asked == []
+
+
+def test_a_refused_observer_leaves_no_token_file(bandwatch: Bandwatch, tmp_path: Path) -> None:
+    token_file = tmp_path / "van.token"
+    refused = bandwatch(
+        *("observers", "create", "van", "--cell", "oak", "--mobility", "driving", "--token-out", str(token_file))
+    )
+    assert (refused.code, refused.err) == (1, "error: there is no cells/oak\n")
+    assert not token_file.exists()
+
+
+def test_an_observer_is_shown_with_what_it_runs(bandwatch: Bandwatch, coordinator: Any) -> None:
+    refused = observer_service_pb2.RefusedRelease(serial=4, code="bad_signature", reason="key 12 is not trusted")
+    coordinator.observers = [
+        admin.Observer(
+            name="observers/van",
+            cell="cells/oak",
+            mobility=spectrum_pb2.MOBILITY_DRIVING,
+            desired_serial=4,
+            last_sync_time=to_timestamp(datetime(2026, 3, 1, 12, tzinfo=UTC)),
+            reported=observer_service_pb2.ReportedState(running_serial=3, running_model="models/m", refused=[refused]),
+        )
+    ]
+    shown = bandwatch("observers", "get", "van").out
+    for text in ("driving", "2026-03-01 12:00:00Z", "models/m", "serial 4: key 12 is not trusted"):
+        assert text in shown
+    assert "van" in bandwatch("observers", "list", "--cell", "oak").out
+    assert "There are none." in bandwatch("observers", "list", "--cell", "elm").out
+
+
+def test_an_observer_is_updated(bandwatch: Bandwatch, coordinator: Any) -> None:
+    coordinator.observers = [admin.Observer(name="observers/van", cell="cells/oak", title="Van", revision=1)]
+    assert bandwatch("observers", "update", "van", "--cell", "elm").code == 0
+    assert (coordinator.observers[0].cell, coordinator.observers[0].title) == ("cells/elm", "Van")
+    nothing = bandwatch("observers", "update", "van")
+    assert nothing.code == 2
+    assert "at least one of" in nothing.err
+
+
+def test_a_list_stops_at_its_limit_and_says_so(bandwatch: Bandwatch, coordinator: Any) -> None:
+    coordinator.page_limit = 2
+    coordinator.cells = [spectrum_pb2.Cell(name=f"cells/c{number}") for number in range(7)]
+    some = bandwatch("--json", "cells", "list", "--limit", "3")
+    assert [cell["name"] for cell in json.loads(some.out)] == ["cells/c0", "cells/c1", "cells/c2"]
+    assert some.err == "These are the first 3; --limit 0 shows all.\n"
+    assert len(coordinator.asked) == 2
+    everything = bandwatch("--json", "cells", "list", "--limit", "0")
+    assert len(json.loads(everything.out)) == 7
+    assert everything.err == ""
+
+
+def test_segments_are_listed_with_their_totals(bandwatch: Bandwatch, coordinator: Any) -> None:
+    coordinator.segments = [
+        spectrum_pb2.Segment(
+            name=f"segments/van.{'0' * 32}.{number}",
+            observer="observers/van",
+            cell="cells/oak",
+            frame_count=15625,
+            purpose=spectrum_pb2.PURPOSE_TRAINING,
+        )
+        for number in range(20)
+    ]
+    shown = bandwatch("segments", "list", "--cell", "oak", "--purpose", "training", "--limit", "2")
+    assert "20 segments, 1m 20s in all" in shown.out
+    assert shown.out.count("observers/van") == 2
+    assert "0 segments, 0s in all" in bandwatch("segments", "list", "--purpose", "evidence").out
+    assert len(json.loads(bandwatch("--json", "segments", "list").out)) == 20
+
+
+def test_models_are_shown_and_released(bandwatch: Bandwatch, coordinator: Any) -> None:
+    content = model_pb2.ModelContent(
+        family="lstm",
+        frozen_layers=2,
+        error=model_pb2.ErrorStatistics(mean_db=2.43, deviation_db=0.2, windows=500),
+        parent_error=model_pb2.ErrorStatistics(mean_db=3.09, deviation_db=0.5, windows=500),
+        thresholds=[model_pb2.Threshold(false_alarm_rate=0.01, gaussian_db=2.9, empirical_db=3.01)],
+    )
+    coordinator.models = [model_pb2.Model(name="models/s1", band="bands/b5", cell="cells/oak", content=content)]
+    shown = bandwatch("models", "get", "s1").out
+    for text in ("2.43 dB (deviation 0.20) over 500 windows", "3.09 dB", "3.01 dB (Gaussian 2.90 dB) for 0.01"):
+        assert text in shown
+    assert "lstm" in bandwatch("models", "list", "--band", "b5").out
+    assert "There are none." in bandwatch("models", "list", "--cell", "elm").out
+    assert "active" in bandwatch("releases", "create", "s1").out
+    releases = json.loads(bandwatch("--json", "releases", "list", "--cell", "oak").out)
+    assert [release["model"] for release in releases] == ["models/s1"]
+
+
+def test_runs_are_ordered_with_what_was_asked_for(bandwatch: Bandwatch, coordinator: Any) -> None:
+    teacher = ("runs", "create-teacher", "--band", "b5", "--cell", "oak", "--cell", "elm", "--release")
+    assert bandwatch(*teacher, "--max-epochs", "5", "--run-id", "first").code == 0
+    ordered = coordinator.runs[0]
+    assert ordered.name == "runs/first"
+    assert (ordered.teacher.band, list(ordered.teacher.cells)) == ("bands/b5", ["cells/oak", "cells/elm"])
+    assert (ordered.teacher.max_epochs, ordered.release_on_success) == (5, True)
+    student = ("runs", "create-student", "--cell", "oak", "--teacher", "t1", "--frozen-layers", "1", "--seed", "9")
+    shown = bandwatch(*student).out
+    assert "student of models/t1 for cells/oak" in shown
+    ordered = coordinator.runs[1]
+    assert (ordered.student.cell, ordered.student.frozen_layers, ordered.seed) == ("cells/oak", 1, 9)
+    assert not ordered.release_on_success
+    assert ordered.student.max_epochs > 0
+    assert ordered.student.stride_frames > 0
+    assert len(json.loads(bandwatch("--json", "runs", "list", "--state", "queued").out)) == 2
+    assert "There are none." in bandwatch("runs", "list", "--state", "failed").out
+
+
+def test_watching_a_run_that_fails_says_why_and_returns_one(bandwatch: Bandwatch, coordinator: Any) -> None:
+    run = model_pb2.TrainingRun(name="runs/a", state=model_pb2.TRAINING_RUN_STATE_FAILED, last_error="no segments")
+    run.progress.CopyFrom(model_pb2.TrainingProgress(stage="epoch 3 of 20", share=0.15, validation_error_db=2.71))
+    coordinator.runs = [run]
+    watched = bandwatch("runs", "watch", "a")
+    assert "failed: epoch 3 of 20, 15%, 2.71 dB" in watched.out
+    assert (watched.code, watched.err) == (1, "error: runs/a failed: no segments\n")
+    run.state = model_pb2.TRAINING_RUN_STATE_SUCCEEDED
+    watched = bandwatch("--json", "runs", "watch", "a")
+    assert watched.code == 0
+    assert json.loads(watched.out)["state"] == "TRAINING_RUN_STATE_SUCCEEDED"
+
+
+def test_anomalies_are_listed_with_their_number(bandwatch: Bandwatch, coordinator: Any) -> None:
+    coordinator.anomalies = [
+        spectrum_pb2.Anomaly(cell="cells/oak", observer="observers/van", error_db=4.2, threshold_db=3.01)
+        for _ in range(3)
+    ]
+    shown = bandwatch("anomalies", "list", "--observer", "van", "--limit", "1").out
+    assert "4.20 dB" in shown
+    assert "3 anomalies in all" in shown
+
+
+def test_json_has_every_field_under_its_name_in_the_contract(bandwatch: Bandwatch) -> None:
+    band = json.loads(bandwatch("--json", "bands", "create", "b5", "--center-mhz", "881.5").out)
+    assert band == {
+        "name": "bands/b5",
+        "title": "",
+        "center_hz": 881500000.0,
+        "width_hz": 5000000.0,
+        "direction": "LINK_DIRECTION_DOWNLINK",
+    }
+
+
+def test_control_characters_in_a_title_do_not_reach_the_terminal(bandwatch: Bandwatch, coordinator: Any) -> None:
+    coordinator.bands = [spectrum_pb2.Band(name="bands/b5", title="\x1b]0;owned\x07 [red]plain")]
+    shown = bandwatch("bands", "list").out
+    assert "\x1b" not in shown
+    assert "\x07" not in shown
+    assert "[red]plain" in shown
+
+
+def test_a_refusal_of_the_coordinator_is_one_sentence(bandwatch: Bandwatch) -> None:
+    refused = bandwatch("models", "get", "nothing")
+    assert (refused.code, refused.out, refused.err) == (1, "", "error: there is no models/nothing\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["bands", "create", "B_5", "--center-mhz", "1"], "cannot name one of the bands"),
+        (["cells", "list", "--band", "cells/x"], "cannot name one of the bands"),
+        (["observers", "update", "van", "--training-target", "5"], "write it as 90s, 5m or 1.5h"),
+        (["observers", "update", "van", "--training-target", "169h"], "no time span up to a week"),
+        (["segments", "list", "--purpose", "fun"], "'evidence', 'training', 'routine'"),
+        (["runs", "create-teacher"], "Missing option '--band'"),
+        (["bogus"], "No such command 'bogus'"),
+    ],
+)
+def test_a_command_that_is_written_wrongly_returns_two(
+    bandwatch: Bandwatch, coordinator: Any, arguments: list[str], sentence: str
+) -> None:
+    refused = bandwatch(*arguments)
+    assert refused.code == 2
+    assert sentence in " ".join(refused.err.replace("│", " ").split())
+    assert coordinator.asked == []
+
+
+def test_a_missing_token_says_where_it_was_looked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--token-file", str(tmp_path / "none"), "bands", "list"])
+    assert ended.value.code == 1
+    assert f"no operator's token at {tmp_path / 'none'}: start the platform" in capsys.readouterr().err
+
+
+def test_the_options_for_every_command_also_come_from_the_environment(
+    address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], coordinator: Any
+) -> None:
+    (tmp_path / "token").write_text("operators-secret")
+    monkeypatch.setenv("BANDWATCH_COORDINATOR", address)
+    monkeypatch.setenv("BANDWATCH_OPERATOR_TOKEN_FILE", str(tmp_path / "token"))
+    coordinator.bands = [spectrum_pb2.Band(name="bands/b5")]
+    with pytest.raises(SystemExit) as ended:
+        main(["--json", "bands", "list"])
+    assert ended.value.code == 0
+    assert json.loads(capsys.readouterr().out)[0]["name"] == "bands/b5"
