@@ -34,6 +34,7 @@ def run(  # settings that people change often; the others come from the environm
     simulate: Annotated[Path | None, _option("simulate")] = None,
     anomalies: Annotated[Path | None, _option("anomalies")] = None,
     loop: Annotated[bool | None, _option("loop", "--loop/--once")] = None,
+    passes: Annotated[int | None, _option("passes")] = None,
     start_seconds: Annotated[float | None, _option("start_seconds")] = None,
     duration_seconds: Annotated[float | None, _option("duration_seconds")] = None,
     center_hz: Annotated[float | None, _option("center_hz")] = None,
@@ -48,10 +49,11 @@ def run(  # settings that people change often; the others come from the environm
 ) -> None:
     """Listen, score, report, and run the model that the coordinator wants."""
     options = locals()
-    from observer_agent import app as composition
-
     try:
-        composition.run(AgentSettings.from_options(options))
+        settings = AgentSettings.from_options(options)
+        from observer_agent.app import run as run_agent
+
+        run_agent(settings)
     except BandwatchError as error:
         _leave(error)
 

@@ -71,6 +71,7 @@ def make_source(settings: AgentSettings) -> Source:
         receiver = SigmfRecording(
             settings.recording,
             loop=settings.loop,
+            passes=settings.passes,
             start_s=settings.start_seconds,
             duration_s=settings.duration_seconds,
             center_hz=settings.center_hz,

@@ -35,6 +35,7 @@ class AgentSettings(BaseSettings):
     ] = None
     anomalies: FilePath | None = Field(None, description="JSON timetable of anomalies to mix in, for drills.")
     loop: bool = Field(default=False, description="Play the recording again and again.")
+    passes: Annotated[int, Field(ge=1, description="Times to play the recording, unless it loops.")] = 1
     start_seconds: Annotated[
         float, Field(ge=0, allow_inf_nan=False, description="Seconds of the recording to leave out at its start.")
     ] = 0.0

@@ -1,8 +1,11 @@
 """The command bandwatch-worker."""
 
+import json
 import os
 import sys
 import threading
+from pathlib import Path
+from typing import Annotated
 
 import typer
 from pydantic import ValidationError
@@ -51,6 +54,30 @@ def _end_with_parent() -> None:
     """End this process at once when the worker that started it is gone: the run is then no longer ours."""
     sys.stdin.read()
     os._exit(1)
+
+
+@cli.command()
+def evaluate(
+    frames: Annotated[
+        list[Path], typer.Argument(help="Files of contiguous frames: 128 half-dB codes each, one byte a code.")
+    ],
+    model: Annotated[list[str], typer.Option(help="Published model to apply, as models/NAME. May be repeated.")],
+    stride_frames: Annotated[int, typer.Option(min=1, help="Frames between the starts of windows.")] = 25,
+) -> None:
+    """Print as JSON what error published models make on frames, such as those an agent wrote with --inspect."""
+    import numpy as np
+
+    from bandwatch.spectrogram.bands import FRAME_BINS
+    from training_worker.coordinator_client import open_client
+    from training_worker.execution import fetch_model
+    from training_worker.recipes.evaluate import evaluate as apply
+    from training_worker.settings import WorkerSettings
+
+    given = WorkerSettings()
+    segments = [np.fromfile(path, np.uint8).reshape(-1, FRAME_BINS) for path in frames]
+    with open_client(given.coordinator, given.token_file, given.data_dir) as client:
+        found = {name: apply(fetch_model(client, name), segments, stride_frames).model_dump() for name in model}
+    typer.echo(json.dumps(found))
 
 
 @cli.command()

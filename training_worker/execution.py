@@ -36,7 +36,7 @@ def _train(
     segments = list(client.segments(run.lease))
     if isinstance(run.order, StudentOrder):
         student = StudentOptions(run.order.frozen_layers, run.order.max_epochs, run.order.stride_frames, run.seed)
-        return build_student(student, segments, _teacher(client, run.order.teacher), workspace, report)
+        return build_student(student, segments, fetch_model(client, run.order.teacher), workspace, report)
     teacher = TeacherOptions(run.order.max_epochs, run.order.stride_frames, run.seed)
     return build_teacher(teacher, segments, workspace, report)
 
@@ -51,7 +51,8 @@ def _reporter(client: TrainingClient, run: ClaimedRun) -> Callable[[Progress], N
     return report
 
 
-def _teacher(client: TrainingClient, model: str) -> TeacherModel:
+def fetch_model(client: TrainingClient, model: str) -> TeacherModel:
+    """Return the parts of a published model."""
     content = client.content(model)
     weights: dict[str, npt.NDArray[np.float32]] = {
         tensor.name: np.frombuffer(client.blob(tensor.blob), "<f4").reshape(tensor.shape) for tensor in content.tensors

@@ -1,5 +1,7 @@
 """stack.json: what runs from a data folder, for tests and other commands, and for the next start after a crash."""
 
+import threading
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, Self
@@ -9,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 _GRACE_S: Final = 5.0
 _SAME_MOMENT_S: Final = 1.0
+_TICK_S: Final = 0.05
 
 
 class StackRecord(BaseModel):
@@ -56,11 +59,11 @@ class StackRecord(BaseModel):
         """Say that nothing runs from a data folder any more."""
         (data_dir / "stack.json").unlink(missing_ok=True)
 
-    def end_leftovers(self) -> list[str]:
-        """End those programs that still run, the latest first, and return their names."""
-        return [name for name in reversed(self.pids) if self._end(name)]
+    def end_leftovers(self, grace_s: float = _GRACE_S) -> list[str]:
+        """End those programs that still run, the latest first, and return their names; kill them after the grace."""
+        return [name for name in reversed(self.pids) if self._end(name, grace_s)]
 
-    def _end(self, name: str) -> bool:
+    def _end(self, name: str, grace_s: float) -> bool:
         pid = self.pids[name]
         begun_s, recorded_s = _create_time_s(pid), self.create_times_s.get(name)
         if begun_s is None or recorded_s is None or abs(begun_s - recorded_s) > _SAME_MOMENT_S:
@@ -68,10 +71,9 @@ class StackRecord(BaseModel):
         with suppress(psutil.NoSuchProcess):
             process = psutil.Process(pid)
             process.terminate()
-            _, alive = psutil.wait_procs([process], timeout=_GRACE_S)
-            for stubborn in alive:
-                stubborn.kill()
-            psutil.wait_procs(alive)
+            if not _ends(process, grace_s):
+                process.kill()
+                _ends(process, grace_s)
         return True
 
 
@@ -80,3 +82,14 @@ def _create_time_s(pid: int) -> float | None:
         return float(psutil.Process(pid).create_time())
     except psutil.NoSuchProcess:
         return None
+
+
+def _ends(process: psutil.Process, grace_s: float) -> bool:
+    # A zombie has ended: it only waits for its parent, which here may be one that never asks.
+    deadline_s = time.monotonic() + grace_s
+    pause = threading.Event()
+    while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+        if time.monotonic() > deadline_s:
+            return False
+        pause.wait(_TICK_S)
+    return True

@@ -157,6 +157,7 @@ class LocalStack:
 
     def _start_postgres(self, stop: threading.Event) -> str:
         if self.options.database_url is None:
+            self._announce("preparing the database")
             self._start(self._postgres.prepare(), stop)
             return self._postgres.url
         self._announce(f"using the PostgreSQL at {_place(self.options.database_url)}")

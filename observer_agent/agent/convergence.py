@@ -96,6 +96,11 @@ class Convergence:
             async with asyncio.timeout(wait_s):
                 await self._hint.wait()
 
+    async def say_goodbye(self) -> None:
+        """Report once more, so that the coordinator knows the last counts; not being heard changes nothing."""
+        with suppress(BandwatchError):
+            await self._uplink.sync(self._make_report())
+
     async def watch(self) -> None:
         """Listen for hints that the desired state has changed."""
         await self._heard.wait()

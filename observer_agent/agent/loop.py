@@ -20,7 +20,7 @@ from observer_agent.agent.delivery import Delivery
 from observer_agent.agent.keeping import Keeper
 from observer_agent.agent.listening import Listener, Setup
 from observer_agent.agent.retry import keep_doing
-from observer_agent.agent.status import AgentStatus, RefusedRelease, write_status
+from observer_agent.agent.status import AgentStatus, RefusedItem, RefusedRelease, write_status
 from observer_agent.detection.inspection import Inspection
 from observer_agent.detection.model import load_model
 from observer_agent.models.store import ModelStore
@@ -31,6 +31,7 @@ from observer_agent.uplink.client import Uplink
 from observer_agent.uplink.messages import Report
 
 VERSION: Final = version("bandwatch")
+_SHOWN_REFUSALS: Final = 10
 _log: Final = structlog.stdlib.get_logger()
 
 
@@ -93,7 +94,8 @@ class Agent:
                 await self._run_tasks(radio)
             finally:
                 self._listener.stop()
-        write_status(self._settings.data_dir, self._status("stopped"))
+        with suppress(BandwatchError, OSError):  # a full disk must not hide why the agent stops
+            await self._write_status("stopped")
         if self._fault is not None:
             raise self._fault
 
@@ -103,7 +105,7 @@ class Agent:
             "watch": self._convergence.watch,
             "upload": self._delivery.upload,
             "report": self._delivery.report,
-            "status": self._write_status,
+            "status": self._write_status_at_times,
         }
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(keep_doing(name, work, self._settings)) for name, work in endless.items()]
@@ -128,11 +130,17 @@ class Agent:
         _log.info("the source has ended", source=self._source.receiver.description)
         if self._settings.exit_at_end:
             await self._delivery.wait_until_delivered()
+            await self._convergence.say_goodbye()
             self.stop()
 
-    async def _write_status(self) -> None:
-        write_status(self._settings.data_dir, self._status("running"))
+    async def _write_status_at_times(self) -> None:
+        await self._write_status("running")
         await asyncio.sleep(self._settings.status_interval_s)
+
+    async def _write_status(self, state: str) -> None:
+        refusals = await asyncio.to_thread(self._spool.refusals)
+        quarantine = [RefusedItem(sequence=s, code=c, reason=r) for s, c, r in refusals[-_SHOWN_REFUSALS:]]
+        write_status(self._settings.data_dir, self._status(state, quarantine))
 
     def _set_up(self, setup: Setup) -> None:
         self._listener.setup = setup
@@ -155,7 +163,7 @@ class Agent:
             anomalies_found=counts.anomalies_found,
         )
 
-    def _status(self, state: str) -> AgentStatus:
+    def _status(self, state: str, quarantine: list[RefusedItem]) -> AgentStatus:
         report, totals, desired = self._report(), self._spool.totals, self._convergence.desired
         return AgentStatus(
             written_at=datetime.now(UTC),
@@ -184,6 +192,7 @@ class Agent:
             spool_acknowledged=totals.acknowledged,
             spool_evicted=totals.evicted,
             spool_refused=totals.refused,
+            quarantine=quarantine,
             spool_damaged=totals.damaged,
             training_s=self._spool.training_frames(desired.cell) * FRAME_SECONDS if desired else 0.0,
         )

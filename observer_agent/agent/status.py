@@ -18,6 +18,14 @@ class RefusedRelease(BaseModel):
     reason: str
 
 
+class RefusedItem(BaseModel):
+    """A segment or anomaly that the coordinator refused, by its number, and why."""
+
+    sequence: int
+    code: str
+    reason: str
+
+
 class AgentStatus(BaseModel):
     """The content of the status file. Counts are those since the agent started, spool counts since the spool began."""
 
@@ -47,6 +55,7 @@ class AgentStatus(BaseModel):
     spool_acknowledged: int
     spool_evicted: int
     spool_refused: int
+    quarantine: list[RefusedItem]
     spool_damaged: int
     training_s: float
 

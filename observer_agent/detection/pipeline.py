@@ -1,14 +1,12 @@
 """Samples to frames, frames to windows, windows to errors: one stream of one band."""
 
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bandwatch.lte.anomalies import AnomalyMixer
-from bandwatch.spectrogram.bands import FRAME_BINS, FRAME_SECONDS, WINDOW_FRAMES, Band
+from bandwatch.spectrogram.bands import FRAME_BINS, FRAME_SECONDS, Band
 from bandwatch.spectrogram.frames import DEFAULT_REFERENCE_DB, FrameMaker, encode_frames
 from bandwatch.spectrogram.quality import clipped_share
 from bandwatch.spectrogram.samples import decode_samples
@@ -16,8 +14,6 @@ from bandwatch.spectrogram.windows import cut_windows
 from observer_agent.detection.model import ScoringModel
 from observer_agent.receivers.blocks import Block, Receiver
 from observer_agent.settings import ThresholdMethod
-
-FRAME: Final = timedelta(seconds=FRAME_SECONDS)
 
 
 @dataclass(frozen=True)
@@ -139,6 +135,3 @@ class Pipeline:
             anomalous=error_db > threshold_db,
             predicted=predicted,
         )
-
-
-WINDOW: Final = WINDOW_FRAMES * FRAME

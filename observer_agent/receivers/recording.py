@@ -33,7 +33,7 @@ class _Metadata(BaseModel):
 
 
 class SigmfRecording:
-    """Plays one capture of one channel, whole or in part, once or again and again.
+    """Plays one capture of one channel, whole or in part, so many times or again and again.
 
     Raises:
         NotFoundError: The metadata or the samples are missing.
@@ -47,6 +47,7 @@ class SigmfRecording:
         path: Path,
         *,
         loop: bool = False,
+        passes: int = 1,
         start_s: float = 0.0,
         duration_s: float | None = None,
         center_hz: float | None = None,
@@ -57,18 +58,13 @@ class SigmfRecording:
         if metadata.overall.channels != 1:
             raise InvalidArgumentError(f"{path} holds {metadata.overall.channels} channels; only one can be played")
         self._data = path.with_suffix(_DATA_SUFFIX)
-        self._loop = loop
+        self._passes = None if loop else passes
         self.datatype = metadata.overall.datatype
         self.description = f"recording {path.name}"
         self.sample_rate_hz = metadata.overall.sample_rate_hz
         self.center_hz = center_hz or _named_center_hz(metadata, path)
         self._item_bytes = _item_bytes(self.datatype, path)
         self._first, self._count = self._slice(start_s, duration_s)
-
-    @property
-    def duration_s(self) -> float:
-        """Seconds of the part that is played."""
-        return self._count / self.sample_rate_hz
 
     def _slice(self, start_s: float, duration_s: float | None) -> tuple[int, int]:
         if not self._data.is_file():
@@ -95,7 +91,7 @@ class SigmfRecording:
             while not stop.is_set():
                 yield from self._once(file, played, stop)
                 played += self._count
-                if not self._loop:
+                if self._passes is not None and played >= self._passes * self._count:
                     return
 
     def _once(self, file: BinaryIO, played: int, stop: threading.Event) -> Iterator[Block]:

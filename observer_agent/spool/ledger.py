@@ -12,12 +12,13 @@ from typing import Annotated, Final
 from pydantic import BaseModel, Field, ValidationError
 
 from bandwatch.errors import CorruptError
-from observer_agent.spool.records import Lane
+from observer_agent.spool.records import Lane, Origin
 
 _SCHEMA: Final = """
 CREATE TABLE state (id INTEGER PRIMARY KEY CHECK (id = 1), body TEXT NOT NULL, digest TEXT NOT NULL) STRICT;
 CREATE TABLE items (
     sequence INTEGER PRIMARY KEY,
+    boot_id TEXT NOT NULL,
     lane INTEGER NOT NULL,
     size INTEGER NOT NULL,
     record TEXT NOT NULL,
@@ -49,7 +50,11 @@ class DamagedLedgerError(CorruptError):
 
 
 class Totals(BaseModel):
-    """Sums since the spool began: made = held + acknowledged + evicted + refused + damaged."""
+    """Sums since the spool began: made = held + acknowledged + evicted + refused + damaged.
+
+    `boot_id` goes with the numbers that are given now. It is another one after every opening: an index that lost its
+    newest rows, or came back from a backup, may give a number again, but never under the same boot id.
+    """
 
     boot_id: Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
     last_sequence: Count = 0
@@ -79,14 +84,19 @@ class Totals(BaseModel):
 class Item:
     """A row: what the spool needs to know of one held or quarantined thing."""
 
-    sequence: int
+    origin: Origin
     lane: Lane
     size: int
     record: str
 
+    @property
+    def sequence(self) -> int:
+        """Number of the item, which is unique in this index."""
+        return self.origin.sequence
 
-def is_damage(error: sqlite3.Error) -> bool:
-    """Tell whether an error means that the file itself is bad."""
+
+def is_damage(error: Exception) -> bool:
+    """Tell whether an error of the index means that the file itself is bad; text that is no UTF-8 means it too."""
     if isinstance(error, sqlite3.ProgrammingError):
         return False
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)
@@ -114,11 +124,13 @@ class Ledger:
         self._connection.execute("PRAGMA synchronous = FULL")
         if self._connection.execute("SELECT count(*) FROM sqlite_schema").fetchone() == (0,):
             self._create()
-        (verdict,) = self._connection.execute("PRAGMA quick_check(1)").fetchone()
+        (verdict,) = self._connection.execute("PRAGMA integrity_check(1)").fetchone()
         if verdict != "ok":
             raise DamagedLedgerError(f"SQLite finds the index damaged: {verdict}")
         self.totals = self._read_totals()
         self._compare_with_rows()
+        with self.transaction() as totals:
+            totals.boot_id = secrets.token_hex(16)
 
     def _create(self) -> None:
         totals = Totals(boot_id=secrets.token_hex(16))
@@ -164,16 +176,16 @@ class Ledger:
             raise
         self.totals = draft
 
-    def insert(self, totals: Totals, lane: Lane, record: str, size: int) -> int:
-        """Add a held item and return its number."""
+    def insert(self, totals: Totals, lane: Lane, record: str, size: int) -> Origin:
+        """Add a held item and return its identity."""
         totals.last_sequence += 1
-        sequence = totals.last_sequence
+        row = (totals.last_sequence, totals.boot_id, int(lane), size, record)
         self._connection.execute(
-            "INSERT INTO items (sequence, lane, size, record, digest) VALUES (?, ?, ?, ?, ?)",
-            (sequence, lane, size, record, _row_digest(sequence, lane, size, record)),
+            "INSERT INTO items (sequence, boot_id, lane, size, record, digest) VALUES (?, ?, ?, ?, ?, ?)",
+            (*row, _row_digest(row)),
         )
         _count_held(totals, lane, size, 1)
-        return sequence
+        return Origin(totals.boot_id, totals.last_sequence)
 
     def remove(self, totals: Totals, item: Item) -> None:
         """Take away a held item."""
@@ -195,9 +207,9 @@ class Ledger:
         totals.quarantined -= 1
         totals.quarantined_bytes -= item.size
 
-    def held(self, sequence: int) -> Item | None:
-        """Return the held item of that number."""
-        return self._one("WHERE quarantined = 0 AND sequence = ?", (sequence,))
+    def held(self, origin: Origin) -> Item | None:
+        """Return the held item of that identity."""
+        return self._one("WHERE quarantined = 0 AND sequence = ? AND boot_id = ?", (origin.sequence, origin.boot_id))
 
     def first_to_evict(self) -> Item | None:
         """Return the oldest held item of the last lane."""
@@ -233,12 +245,13 @@ class Ledger:
         return next(iter(self._several(f"{where} LIMIT 1", parameters)), None)
 
     def _several(self, where: str, parameters: tuple[object, ...]) -> list[Item]:
-        query = f"SELECT sequence, lane, size, record, digest FROM items {where}"  # noqa: S608 - our own clauses
+        query = f"SELECT sequence, boot_id, lane, size, record, digest FROM items {where}"  # noqa: S608 - our own clauses
         items = []
-        for sequence, lane, size, record, digest in self._connection.execute(query, parameters):
-            if _row_digest(sequence, lane, size, record) != digest:
+        for *row, digest in self._connection.execute(query, parameters):
+            sequence, boot_id, lane, size, record = row
+            if _row_digest(tuple(row)) != digest:
                 raise DamagedLedgerError(f"row {sequence} of the index has changed")
-            items.append(Item(sequence, Lane(lane), size, record))
+            items.append(Item(Origin(boot_id, sequence), Lane(lane), size, record))
         return items
 
     def close(self) -> None:
@@ -254,8 +267,8 @@ def _count_held(totals: Totals, lane: Lane, size: int, change: int) -> None:
     totals.held_bytes += change * size
 
 
-def _row_digest(sequence: int, lane: int, size: int, record: str) -> str:
-    return _digest(f"{sequence} {int(lane)} {size} {record}")
+def _row_digest(row: tuple[object, ...]) -> str:
+    return _digest(" ".join(str(value) for value in row))
 
 
 def _digest(text: str) -> str:

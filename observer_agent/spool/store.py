@@ -4,7 +4,8 @@ import json
 import shutil
 import sqlite3
 import threading
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -27,6 +28,7 @@ from observer_agent.spool.records import (
 )
 
 _INDEX: Final = "index.sqlite3"
+_FAULTS: Final = (DamagedLedgerError, sqlite3.Error, UnicodeDecodeError)
 _log: Final = structlog.stdlib.get_logger()
 T = TypeVar("T")
 R = TypeVar("R", bound=BaseModel)
@@ -37,7 +39,7 @@ class Spool:
 
     The index is SQLite, the codes of each segment lie in a file beside it: file first, row second. When the limit is
     passed, the oldest of the last lane goes. What was refused lies in quarantine, which is bounded too. A damaged index
-    is set aside and a new spool begins, with a new boot id, so that no number is ever given twice.
+    is set aside and a new spool begins. Numbers go with a boot id that is new at every opening, so none is given twice.
 
     Methods may be called by several threads. They sync to disk: keep them off an event loop.
 
@@ -63,14 +65,14 @@ class Spool:
 
         def put(ledger: Ledger) -> Origin:
             with ledger.transaction() as totals:
-                sequence = ledger.insert(totals, LANE_OF[record.purpose], record.model_dump_json(), len(codes))
-                write_durably(self._codes(sequence), codes)
+                origin = ledger.insert(totals, LANE_OF[record.purpose], record.model_dump_json(), len(codes))
+                write_durably(self._codes(origin.sequence), codes)
                 if record.purpose is Purpose.TRAINING:
                     made = totals.training_frames.get(record.cell, 0)
                     totals.training_frames[record.cell] = made + record.frame_count
                 evicted = self._evict(ledger, totals)
             self._unlink(evicted)
-            return Origin(totals.boot_id, sequence)
+            return origin
 
         return self._run(put)
 
@@ -94,12 +96,12 @@ class Spool:
         """
 
         def find(ledger: Ledger) -> HeldSegment | None:
-            under_way = [origin.sequence for origin in excluding if origin.boot_id == ledger.totals.boot_id]
-            while item := ledger.next_segment(json.dumps(under_way)):
+            under_way = json.dumps([origin.sequence for origin in excluding])
+            while item := ledger.next_segment(under_way):
                 record = SegmentRecord.model_validate_json(item.record)
                 codes = self._read(item)
                 if digest_of(codes) == record.codes_digest:
-                    return HeldSegment(Origin(ledger.totals.boot_id, item.sequence), record, codes)
+                    return HeldSegment(item.origin, record, codes)
                 self._drop(ledger, item)
             return None
 
@@ -110,9 +112,7 @@ class Spool:
 
         def find(ledger: Ledger) -> list[HeldAnomaly]:
             return [
-                HeldAnomaly(
-                    Origin(ledger.totals.boot_id, item.sequence), AnomalyRecord.model_validate_json(item.record)
-                )
+                HeldAnomaly(item.origin, AnomalyRecord.model_validate_json(item.record))
                 for item in ledger.anomalies(limit)
             ]
 
@@ -160,33 +160,34 @@ class Spool:
             self._ledger.close()
 
     def _run(self, work: Callable[[Ledger], T]) -> T:
-        with self._lock:
+        with self._lock, self._disk_faults():
             try:
                 return work(self._ledger)
-            except (DamagedLedgerError, sqlite3.Error) as error:
-                if isinstance(error, sqlite3.Error) and not is_damage(error):
-                    raise UnavailableError(f"the spool in {self._root} cannot be used: {error}") from error
+            except _FAULTS as error:
+                if not is_damage(error):
+                    raise
                 self._ledger.close()
                 self._ledger = self._begin_anew(error)
                 return work(self._ledger)
-            except OSError as error:
-                raise UnavailableError(f"the spool in {self._root} cannot be written: {error.strerror}") from error
 
     def _open(self) -> Ledger:
-        try:
+        with self._disk_faults():
             self._make_folders()
             try:
                 ledger = Ledger(self._root / _INDEX)
-            except DamagedLedgerError as error:
-                ledger = self._begin_anew(error)
-            except sqlite3.Error as error:
+                self._tidy(ledger)
+            except _FAULTS as error:
                 if not is_damage(error):
-                    raise UnavailableError(f"the spool in {self._root} cannot be opened: {error}") from error
-                ledger = self._begin_anew(error)
-            self._tidy(ledger)
-        except OSError as error:
-            raise UnavailableError(f"the spool in {self._root} cannot be opened: {error.strerror}") from error
-        return ledger
+                    raise
+                return self._begin_anew(error)
+            return ledger
+
+    @contextmanager
+    def _disk_faults(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, sqlite3.Error) as error:
+            raise UnavailableError(f"the spool in {self._root} cannot be used: {error}") from error
 
     def _begin_anew(self, error: Exception) -> Ledger:
         aside = self._root.with_name(f"{self._root.name}.damaged")
@@ -267,5 +268,4 @@ class Spool:
 
 def _held(ledger: Ledger, origins: Sequence[Origin]) -> list[Item]:
     """Return the held items of these origins, each once."""
-    sequences = dict.fromkeys(o.sequence for o in origins if o.boot_id == ledger.totals.boot_id)
-    return [item for sequence in sequences if (item := ledger.held(sequence)) is not None]
+    return [item for origin in dict.fromkeys(origins) if (item := ledger.held(origin)) is not None]

@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
+from pydantic import ValidationError
+
 from bandwatch.artifacts.manifest import BlobReference
-from bandwatch.errors import UnavailableError
+from bandwatch.errors import CorruptError, UnavailableError
 from bandwatch.spectrogram.bands import FRAME_SECONDS
 from bandwatch.wire import convert
 from bandwatch.wire.v1 import observer_service_pb2 as pb
@@ -92,22 +94,27 @@ def orders_of(response: pb.SyncResponse) -> Orders:
 
     Raises:
         UnavailableError: It lacks the cell or the band, so it says nothing yet.
+        CorruptError: It holds what cannot be: a digest that is none, a band of no width.
     """
     desired = response.desired
-    if not (desired.HasField("cell") and desired.HasField("band") and desired.band.center_hz > 0):
+    if not (desired.HasField("cell") and desired.HasField("band")):
         raise UnavailableError("the coordinator named neither cell nor band yet: assign this observer to a cell")
-    return Orders(
-        desired=DesiredState(
-            revision=desired.revision,
-            cell=desired.cell.name,
-            band=desired.band.name,
-            center_hz=desired.band.center_hz,
-            width_hz=desired.band.width_hz,
-            release=_release(desired.release) if desired.HasField("release") else None,
-            training_target_s=convert.to_span(desired.training_target).total_seconds(),
-        ),
-        upload_credit_bytes=response.upload_credit_bytes,
-        next_poll_s=convert.to_span(response.next_poll).total_seconds(),
+    try:
+        state = _desired_state(desired)
+    except ValidationError as error:
+        raise CorruptError(f"the coordinator wants what cannot be: {error}") from error
+    return Orders(state, response.upload_credit_bytes, convert.to_span(response.next_poll).total_seconds())
+
+
+def _desired_state(message: pb.DesiredState) -> DesiredState:
+    return DesiredState(
+        revision=message.revision,
+        cell=message.cell.name,
+        band=message.band.name,
+        center_hz=message.band.center_hz,
+        width_hz=message.band.width_hz,
+        release=_release(message.release) if message.HasField("release") else None,
+        training_target_s=convert.to_span(message.training_target).total_seconds(),
     )
 
 

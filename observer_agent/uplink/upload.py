@@ -10,7 +10,6 @@ import structlog
 from bandwatch.errors import UnavailableError
 from bandwatch.wire.status import bandwatch_errors
 from bandwatch.wire.v1 import observer_service_pb2 as pb
-from bandwatch.wire.v1.observer_service_pb2_grpc import ObserverServiceAsyncStub
 from observer_agent.settings import AgentSettings
 from observer_agent.spool.records import HeldSegment, Origin
 from observer_agent.spool.store import Spool
@@ -18,6 +17,8 @@ from observer_agent.uplink import messages
 
 if TYPE_CHECKING:
     import grpc.aio
+
+    from bandwatch.wire.v1.observer_service_pb2_grpc import ObserverServiceAsyncStub
 
 _log: Final = structlog.stdlib.get_logger()
 T = TypeVar("T")
@@ -57,7 +58,7 @@ class Outgoing:
 class SegmentUpload:
     """Writes segments of the spool to one stream and settles each by its answer."""
 
-    def __init__(self, stub: ObserverServiceAsyncStub, outgoing: Outgoing, settings: AgentSettings) -> None:
+    def __init__(self, stub: "ObserverServiceAsyncStub", outgoing: Outgoing, settings: AgentSettings) -> None:
         self._stub = stub
         self._outgoing = outgoing
         self._settings = settings

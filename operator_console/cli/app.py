@@ -9,6 +9,7 @@ from infra.local.options import DEFAULT_PORT
 from operator_console.cli import anomalies, bands, cells, models, observers, releases, runs, segments
 from operator_console.cli.session import GlobalOptions
 from operator_console.cli.up import up
+from operator_console.demo.command import demo
 
 app = typer.Typer(
     name="bandwatch",
@@ -46,6 +47,7 @@ def every_command(
 
 
 app.command()(up)
+app.command()(demo)
 app.add_typer(bands.app, name="bands")
 app.add_typer(cells.app, name="cells")
 app.add_typer(observers.app, name="observers")

@@ -1,5 +1,6 @@
 """bandwatch up."""
 
+import shlex
 import signal
 import threading
 from contextlib import suppress
@@ -8,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from bandwatch.errors import FailedPreconditionError
+from bandwatch.errors import FailedPreconditionError, UnavailableError
 from infra.local.options import DEFAULT_PORT, StackOptions
 
 if TYPE_CHECKING:
@@ -50,6 +51,10 @@ def up(
         if not stop.is_set():
             _say(_welcome(stack))
         stack.watch(stop)
+    except UnavailableError:
+        # A terminal's Ctrl-C also reaches what was just being set up; that it failed then is no news.
+        if not stop.is_set():
+            raise
     finally:
         stack.stop()
     _say("Everything is stopped.")
@@ -72,7 +77,7 @@ def _stack(options: StackOptions) -> "LocalStack":
 
 
 def _welcome(stack: "LocalStack") -> str:
-    token_file = stack.folder.operator_token_file
+    token_file = shlex.quote(str(stack.folder.operator_token_file))
     return f"""
 Bandwatch runs at {stack.address}. Ctrl-C stops it.
   logs          {stack.folder.logs}

@@ -30,11 +30,10 @@ Dense = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Sums:
-    """What windows add to the regression: H'H [units + 1, units + 1], H'Y [units + 1, 3200], |Y|^2, their number."""
+    """What windows add to the regression, in float64: H'H [units + 1, units + 1], H'Y [units + 1, 3200], and n."""
 
     hh: npt.NDArray[np.float64]
     hy: npt.NDArray[np.float64]
-    yy: float
     windows: int
 
 
@@ -67,57 +66,54 @@ def regress(predictor: LstmPredictor, windows: WindowSet, report: Callable[[floa
     hidden = np.empty((len(windows), predictor.config.units), dtype=np.float32)
     sums: dict[tuple[int, int], Sums] = {}
     done = 0
-    for first, last in sorted(set(zip(windows.first_fold.tolist(), windows.last_fold.tolist(), strict=True))):
-        touching = np.flatnonzero((windows.first_fold == first) & (windows.last_fold == last))
-        parts: list[Sums] = []
+    for touched in sorted(set(zip(windows.first_fold.tolist(), windows.last_fold.tolist(), strict=True))):
+        touching = np.flatnonzero((windows.first_fold == touched[0]) & (windows.last_fold == touched[1]))
         for batch in batches(touching, _TAKEN_AT_ONCE):
             standardised, _, _ = standardise(torch.from_numpy(windows.gather(batch)))
             with torch.inference_mode():
                 hidden[batch] = predictor.hidden_states(standardised[:, :INPUT_FRAMES]).numpy()
-            part = _sums_of(_with_ones(hidden[batch]), standardised[:, INPUT_FRAMES:].flatten(1).numpy())
-            parts = [add_up([*parts, part])]
+            added = _sums_of(_with_ones(hidden[batch]), standardised[:, INPUT_FRAMES:].flatten(1).numpy())
+            sums[touched] = add_up([sums[touched], added]) if touched in sums else added
             done += len(batch)
             report(done / len(windows))
-        sums[first, last] = parts[0]
     return Regression(windows, hidden, sums)
 
 
 def fit_exactly(regression: Regression, teacher: Dense) -> ExactFit:
-    """Return the dense layers with the strength that leaves the least error on the folds left out in turn."""
+    """Return the dense layers at the strength that leaves the least error on the folds that are left out in turn."""
     everything = regression.without(None)
     rest = [regression.without(fold) for fold in range(FOLDS)]
-    held_out = [regression.sums[fold, fold] for fold in range(FOLDS)]
-    strength = min(
-        STRENGTHS,
-        key=lambda tried: sum(
-            squared_error(solve(fitted, teacher, tried), unseen) for fitted, unseen in zip(rest, held_out, strict=True)
-        ),
-    )
+    errors = [excess_errors(fitted, regression.sums[fold, fold], teacher) for fold, fitted in enumerate(rest)]
+    strength = STRENGTHS[int(np.argmin(np.sum(errors, axis=0)))]
     left_out = tuple(solve(fitted, teacher, strength) for fitted in rest)
     return ExactFit(solve(everything, teacher, strength), left_out, strength)
 
 
 def add_up(parts: Sequence[Sums]) -> Sums:
-    """Return the sums over the windows of all parts together; they may come from different observers."""
-    return Sums(
-        np.sum([part.hh for part in parts], axis=0),
-        np.sum([part.hy for part in parts], axis=0),
-        sum(part.yy for part in parts),
-        sum(part.windows for part in parts),
-    )
+    """Return the sums over the windows of all parts together."""
+    hh = np.sum([part.hh for part in parts], axis=0)
+    hy = np.sum([part.hy for part in parts], axis=0)
+    return Sums(hh, hy, sum(part.windows for part in parts))
 
 
 def solve(sums: Sums, teacher: Dense, strength: float) -> Dense:
     """Return the dense layer [units + 1, 3200] that minimises |H W - Y|^2 + strength n |W - W_teacher|^2."""
-    pull = strength * sums.windows
-    normal = sums.hh + pull * np.eye(len(sums.hh))
-    dense: Dense = linalg.solve(normal, sums.hy + pull * teacher, assume_a="pos")
-    return dense
+    correction: Dense = linalg.solve(_pulled(sums, strength), sums.hy - sums.hh @ teacher, assume_a="pos")
+    return teacher + correction
 
 
-def squared_error(dense: Dense, sums: Sums) -> float:
-    """Return |H W - Y|^2 over the windows that were summed."""
-    return float(sums.yy - 2 * np.vdot(dense, sums.hy) + np.vdot(dense, sums.hh @ dense))
+def excess_errors(fitted: Sums, unseen: Sums, teacher: Dense) -> npt.NDArray[np.float64]:
+    """Return for every strength how much |H W - Y|^2 over unseen windows exceeds the teacher's; below 0 is better.
+
+    The solution is W = W_teacher + P C with P = (H'H + strength n)^-1 and C = H'(Y - H W_teacher), all of the fitted
+    windows. With G for the C of the unseen ones the excess is tr(P H'H_unseen P C C') - 2 tr(P G C'), so each
+    strength costs products of matrices of [units + 1, units + 1] only.
+    """
+    correction = fitted.hy - fitted.hh @ teacher
+    cc = correction @ correction.T
+    gc = (unseen.hy - unseen.hh @ teacher) @ correction.T
+    inverses = (linalg.inv(_pulled(fitted, strength)) for strength in STRENGTHS)
+    return np.array([np.vdot(inverse @ unseen.hh @ inverse, cc) - 2 * np.vdot(inverse, gc) for inverse in inverses])
 
 
 def held_out_errors_db(regression: Regression, dense_by_fold: Sequence[Dense]) -> Errors:
@@ -150,8 +146,12 @@ def with_dense(predictor: LstmPredictor, dense: Dense) -> LstmPredictor:
 
 
 def _sums_of(hidden: npt.NDArray[np.float64], targets: npt.NDArray[np.float32]) -> Sums:
-    wide = targets.astype(np.float64)
-    return Sums(hidden.T @ hidden, hidden.T @ wide, float(np.vdot(wide, wide)), len(wide))
+    return Sums(hidden.T @ hidden, hidden.T @ targets.astype(np.float64), len(targets))
+
+
+def _pulled(sums: Sums, strength: float) -> npt.NDArray[np.float64]:
+    pulled: npt.NDArray[np.float64] = sums.hh + strength * sums.windows * np.eye(len(sums.hh))
+    return pulled
 
 
 def _with_ones(hidden: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:

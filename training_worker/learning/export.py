@@ -11,17 +11,21 @@ import numpy.typing as npt
 import onnx
 import onnxruntime
 import torch
+from onnxruntime.capi import onnxruntime_pybind11_state as refusals
 
 from bandwatch.errors import CorruptError
-from bandwatch.spectrogram.bands import CODE_STEP_DB, FRAME_BINS, WINDOW_FRAMES
+from bandwatch.spectrogram import scoring
+from bandwatch.spectrogram.bands import FRAME_BINS, WINDOW_FRAMES
 from training_worker.learning.networks import FAMILY, LstmConfig, LstmPredictor, Scorer
 
-TOLERANCE_DB: Final = 1e-4
-"""Largest difference between onnxruntime and torch that is rounding."""
+TOLERANCE_DB: Final = 0.01
+"""Largest difference between onnxruntime and torch that is rounding. On noise, which a network never learned, 100 steps
+of single precision were seen to end up to 0.0006 dB apart; a bias that is lost in the export costs whole decibels."""
 _PREFIX: Final = "predictor."
 _LSTM_GATES: Final = 4
 _EXPORTER_WARNINGS: Final = (
     "_check_is_size will be removed",
+    "The .grad attribute of a Tensor",
     r"The tensor attributes .*_flat_weights",
     r"`isinstance\(treespec, LeafSpec\)` is deprecated",
 )
@@ -86,12 +90,19 @@ def load_predictor(family: str, weights: Mapping[str, npt.NDArray[np.float32]]) 
 def score(
     graph: bytes, weights: Mapping[str, npt.NDArray[np.float32]], codes: npt.NDArray[np.uint8]
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """Return error_db [n] and predicted codes [n, 25, 128] of windows uint8 [n, 125, 128], by onnxruntime."""
+    """Return error_db [n] and predicted codes [n, 25, 128] of windows uint8 [n, 125, 128], by onnxruntime.
+
+    Raises:
+        CorruptError: onnxruntime cannot load the graph with these tensors.
+    """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     values = [onnxruntime.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(array)) for array in weights.values()]
     options.add_external_initializers(list(weights), values)
-    session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    try:
+        session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    except (refusals.Fail, refusals.InvalidArgument, refusals.InvalidGraph, refusals.InvalidProtobuf) as error:
+        raise CorruptError(f"onnxruntime cannot load the graph with these tensors: {error}") from error
     error_db, predicted = session.run(["error_db", "predicted"], {"codes": codes})
     return error_db, predicted
 
@@ -100,15 +111,15 @@ def check_against_torch(graph: bytes, predictor: LstmPredictor) -> None:
     """See that the graph with the predictor's tensors computes what torch computes, in batches of 1 and of 64.
 
     Raises:
-        CorruptError: They differ by more than `TOLERANCE_DB`.
+        CorruptError: An error, or the RMSE between the predictions of a window, is off by more than `TOLERANCE_DB`.
     """
     random = np.random.default_rng(0)
     for count in (1, 64):
         codes = random.integers(0, 256, (count, WINDOW_FRAMES, FRAME_BINS), dtype=np.uint8)
         with torch.inference_mode():
-            expected = [output.numpy() for output in Scorer(predictor).eval()(torch.from_numpy(codes))]
-        error_db, predicted = score(graph, tensors(predictor), codes)
-        off_db = max(np.abs(error_db - expected[0]).max(), CODE_STEP_DB * np.abs(predicted - expected[1]).max())
+            expected_db, expected = (output.numpy() for output in Scorer(predictor).eval()(torch.from_numpy(codes)))
+        found_db, found = score(graph, tensors(predictor), codes)
+        off_db = max(np.abs(found_db - expected_db).max(), scoring.error_db(expected, found).max())
         if not off_db <= TOLERANCE_DB:  # also true of NaN
             raise CorruptError(f"the exported graph is {off_db} dB off what was trained: it must not be released")
 

@@ -17,17 +17,21 @@ from training_worker.learning.dataset import Indices, WindowSet, batches
 from training_worker.learning.networks import LstmPredictor, refittable_copy, standardise
 
 Report = Callable[[int, float, float | None], None]
-"""Hears the epoch in hand counted from one, the share of it that is done, and the newest validation error in dB."""
+"""Hears the epoch in hand counted from one, the share of it that is done, and at its end the least validation error."""
 
 
 @dataclass(frozen=True)
 class FitOptions:
-    """How to fit: batches of 64 and Adam on the mean squared error, stopped early (seed paper, section 4)."""
+    """How to fit: Adam on the mean squared error, in batches of 64, stopped early (seed paper).
+
+    On recordings of real cells a learning rate of 3e-3 brought teachers in a third of the epochs to the error that
+    1e-3 reached, and refits of LSTM layers to a lower one.
+    """
 
     max_epochs: int
     seed: int
     frozen_layers: int = 0
-    learning_rate: float = 1e-3
+    learning_rate: float = 3e-3
     patience_epochs: int = 5
     batch_windows: int = 64
 
@@ -101,7 +105,7 @@ def _judge_epoch(state: _State, windows: WindowSet, held_out: Indices, report: R
     if error_db < state.best_error_db:
         state.best_error_db, state.best_epoch = error_db, state.epoch
         state.best_weights = copy.deepcopy(state.predictor.state_dict())
-    report(state.epoch, 1.0, error_db)
+    report(state.epoch, 1.0, state.best_error_db)
 
 
 def _snapshot(state: _State, plan: str) -> dict[str, Any]:

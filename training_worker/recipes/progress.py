@@ -11,7 +11,7 @@ SECONDS_BETWEEN_REPORTS: Final = 2.0
 
 @dataclass(frozen=True)
 class Progress:
-    """The stage in words, the share of the run that is done (0 to 1), and the newest validation error."""
+    """The stage in words, the share of the run that is done (0 to 1), and the least validation error so far."""
 
     stage: str
     share: float
@@ -35,4 +35,4 @@ class ProgressReporter:
         if stage == self._stage and now - self._told_at < SECONDS_BETWEEN_REPORTS:
             return
         self._stage, self._told_at = stage, now
-        self._report(Progress(stage, share, self._validation_error_db))
+        self._report(Progress(stage, round(share, 4), self._validation_error_db))

@@ -17,8 +17,6 @@ from training_worker.recipes.progress import Progress, ProgressReporter
 from training_worker.recipes.trained import TeacherModel, TrainedModel, trained_model
 
 _HELD_OUT_FOLD = 0
-_REFIT_LEARNING_RATE = 3e-4
-"""Below a teacher's, because the weights are good already."""
 
 
 @dataclass(frozen=True)
@@ -80,12 +78,7 @@ def _refit(
         start,
         windows,
         _HELD_OUT_FOLD,
-        FitOptions(
-            max_epochs=options.max_epochs,
-            seed=options.seed,
-            frozen_layers=options.frozen_layers,
-            learning_rate=_REFIT_LEARNING_RATE,
-        ),
+        FitOptions(max_epochs=options.max_epochs, seed=options.seed, frozen_layers=options.frozen_layers),
         workspace / "student.checkpoint",
         lambda epoch, share, error_db: tell(
             f"epoch {epoch} of at most {options.max_epochs}",

@@ -5,12 +5,20 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
 DEADLINE_S = 20.0
 
 WaitUntil = Callable[[Callable[[], bool]], None]
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """Give a folder beside pytest's own, which every pytest that starts shuts to the user of root's PostgreSQL."""
+    with TemporaryDirectory(prefix="bandwatch-test-") as folder:
+        yield Path(folder).resolve()
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """stack.json tells what runs, and what a crash left running."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -36,6 +37,16 @@ def test_leftovers_are_ended(process: subprocess.Popen[bytes]) -> None:
     record = StackRecord.of("127.0.0.1:1", os.getpid(), {"redis": process.pid})
     assert record.end_leftovers() == ["redis"]
     assert process.poll() is not None
+
+
+def test_a_leftover_that_ignores_the_request_to_end_is_killed() -> None:
+    code = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); signal.pause()"
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as deaf:
+        assert deaf.stdout is not None
+        deaf.stdout.readline()
+        record = StackRecord.of("127.0.0.1:1", os.getpid(), {"worker-1": deaf.pid})
+        assert record.end_leftovers(grace_s=0.1) == ["worker-1"]
+        assert deaf.wait() == -signal.SIGKILL
 
 
 def test_a_stranger_with_a_recorded_number_is_left_alone(process: subprocess.Popen[bytes]) -> None:

@@ -1,9 +1,12 @@
 """A small coordinator that keeps everything in memory: what tests of the agent talk to, over real gRPC."""
 
+# ruff: noqa: N802, ARG002 - the contract names the methods and their arguments
+
 import asyncio
 import hashlib
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
 from typing import Any
 
 import grpc
@@ -50,6 +53,8 @@ class FakeCoordinator(ObserverServiceServicer):
         self.anomalies: dict[tuple[str, int], Anomaly] = {}
         self.refuse_anomalies_of = ""
         self.status: grpc.StatusCode | None = None
+        self._answering = asyncio.Event()
+        self._answering.set()
         self.port = 0
         self._news = asyncio.Condition()
         self._server: grpc.aio.Server | None = None
@@ -83,6 +88,11 @@ class FakeCoordinator(ObserverServiceServicer):
         self.blobs[digest] = content
         return BlobReference(digest=digest, size_bytes=len(content))
 
+    def hold_answers(self) -> asyncio.Event:
+        """Take segments without answering until the event is set."""
+        self._answering.clear()
+        return self._answering
+
     def assign(self, release: AssignedRelease | None, **changes: Any) -> None:
         """Want another release, at the next revision; call `changed` to say so."""
         assert self.desired is not None
@@ -104,9 +114,13 @@ class FakeCoordinator(ObserverServiceServicer):
     async def Watch(self, request: pb.WatchRequest, context: Context) -> AsyncIterator[pb.WatchResponse]:
         """Say each new revision."""
         known = request.known_revision
+
+        def is_news() -> bool:
+            return self.desired is not None and self.desired.revision != known
+
         while True:
             async with self._news:
-                await self._news.wait_for(lambda: self.desired is not None and self.desired.revision != known)
+                await self._news.wait_for(is_news)
                 assert self.desired is not None
                 known = self.desired.revision
             yield pb.WatchResponse(revision=known)
@@ -130,12 +144,13 @@ class FakeCoordinator(ObserverServiceServicer):
         self, request_iterator: AsyncIterator[pb.UploadSegmentsRequest], context: Context
     ) -> AsyncIterator[pb.UploadSegmentsResponse]:
         """Hold segments, refuse some, and break the stream before an answer as the test wants."""
+        if self.status is not None:
+            await context.abort(self.status, "as the test wants")
         answered = 0
         longest = self.break_upload_after.pop(0) if self.break_upload_after else None
-        async for request in request_iterator:
+        async for request in self._taken(request_iterator):
             segment = request.segment
             key = (segment.origin.boot_id, segment.origin.sequence)
-            self.received[key] += 1
             response = pb.UploadSegmentsResponse(origin=segment.origin, outcome=pb.UPLOAD_OUTCOME_STORED)
             if self.refuse(segment):
                 response.outcome = pb.UPLOAD_OUTCOME_REFUSED
@@ -150,6 +165,33 @@ class FakeCoordinator(ObserverServiceServicer):
             answered += 1
             await self.changed()
 
+    async def _taken(
+        self, requests: AsyncIterator[pb.UploadSegmentsRequest]
+    ) -> AsyncIterator[pb.UploadSegmentsRequest]:
+        """Count requests as they come, and hand them on when answers are not held back."""
+        taken: asyncio.Queue[pb.UploadSegmentsRequest | None] = asyncio.Queue()
+        under_way = 0
+
+        async def take() -> None:
+            nonlocal under_way
+            async for request in requests:
+                under_way += len(request.codes)
+                self.most_under_way = max(self.most_under_way, under_way)
+                origin = request.segment.origin
+                self.received[origin.boot_id, origin.sequence] += 1
+                taken.put_nowait(request)
+                await self.changed()
+            taken.put_nowait(None)
+
+        taking = asyncio.create_task(take())
+        try:
+            while (request := await taken.get()) is not None:
+                await self._answering.wait()
+                yield request
+                under_way -= len(request.codes)
+        finally:
+            taking.cancel()
+
     async def ReportAnomalies(self, request: pb.ReportAnomaliesRequest, context: Context) -> pb.ReportAnomaliesResponse:
         """Hold anomalies, apart from those of one cell."""
         response = pb.ReportAnomaliesResponse()
@@ -163,8 +205,6 @@ class FakeCoordinator(ObserverServiceServicer):
 
 
 def _desired_message(desired: DesiredState) -> pb.DesiredState:
-    from datetime import timedelta
-
     message = pb.DesiredState(
         revision=desired.revision,
         training_target=to_duration_message(timedelta(seconds=desired.training_target_s)),

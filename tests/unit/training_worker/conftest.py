@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 import pytest
+import torch
 
 from training_worker.learning.export import export_graph
 from training_worker.learning.networks import LstmConfig, new_predictor
@@ -13,15 +14,23 @@ Codes = npt.NDArray[np.uint8]
 MakeFrames = Callable[[int, int], Codes]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> None:
+    """Keep small networks from waiting for more threads than they can use."""
+    torch.set_num_threads(1)
+
+
 @pytest.fixture(scope="session")
 def make_frames() -> MakeFrames:
-    """Give a maker of frames [n, 128] that repeat every 39 frames (10 ms), with noise; the seed chooses the cell."""
+    """Give a maker of frames [n, 128]: a spectrum by the seed, louder every 39 frames (10 ms), noise."""
 
     def make(count: int, seed: int) -> Codes:
         random = np.random.default_rng(seed)
-        pattern = random.normal(0, 10, (39, 128))
-        frames = 100 + pattern[np.arange(count) % 39] + random.normal(0, 3, (count, 128))
-        return frames.round().clip(0, 255).astype(np.uint8)
+        spectrum = random.normal(100, 10, 128)
+        beat = 8 * np.sin(2 * np.pi * np.arange(count) / 39)
+        frames = spectrum + beat[:, None] + random.normal(0, 3, (count, 128))
+        codes: Codes = frames.round().clip(0, 255).astype(np.uint8)
+        return codes
 
     return make
 

@@ -1,0 +1,283 @@
+"""The spool: nothing that was made is ever unaccounted for."""
+
+import shutil
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from bandwatch.errors import UnavailableError
+from observer_agent.spool.ledger import Totals
+from observer_agent.spool.records import LANE_OF, HeldSegment, Lane, Origin, Purpose
+from observer_agent.spool.store import Spool
+from tests.unit.observer_agent.spooled import CELL, make_anomaly, make_segment
+
+
+def open_spool(root: Path, limit_bytes: int = 10**9, quarantine_limit_bytes: int = 10**9) -> Spool:
+    return Spool(root / "spool", limit_bytes=limit_bytes, quarantine_limit_bytes=quarantine_limit_bytes)
+
+
+def unaccounted(totals: Totals) -> int:
+    known = totals.held + totals.acknowledged + totals.evicted + totals.refused + totals.damaged
+    return totals.made - known
+
+
+class _SpoolMachine(RuleBasedStateMachine):
+    """A spool beside a list that does the same in memory."""
+
+    LIMIT_BYTES = 100_000
+
+    @initialize()
+    def begin(self) -> None:
+        self.root = Path(tempfile.mkdtemp())
+        self.spool = open_spool(self.root, self.LIMIT_BYTES, 40_000)
+        self.boot_ids = {self.spool.totals.boot_id}
+        self.held: dict[int, tuple[Lane, bytes]] = {}
+        self.made = self.acknowledged = self.refused = self.evicted = self.damaged = 0
+
+    def teardown(self) -> None:
+        if hasattr(self, "spool"):
+            self.spool.close()
+            shutil.rmtree(self.root)
+
+    def hold(self, lane: Lane, content: bytes) -> None:
+        self.made += 1
+        self.held[self.made] = (lane, content)
+
+    def evict(self) -> None:
+        while sum(len(content) for _, content in self.held.values()) > self.LIMIT_BYTES:
+            del self.held[min(self.held, key=lambda sequence: (-self.held[sequence][0], sequence))]
+            self.evicted += 1
+
+    def first(self) -> int | None:
+        segments = [sequence for sequence, (lane, _) in self.held.items() if lane is not Lane.ANOMALY]
+        return min(segments, key=lambda sequence: (self.held[sequence][0], sequence), default=None)
+
+    @rule(purpose=st.sampled_from(Purpose), frames=st.integers(125, 250))
+    def put_segment(self, purpose: Purpose, frames: int) -> None:
+        record, codes = make_segment(self.made, frames=frames, purpose=purpose)
+        assert self.spool.put_segment(record, codes) == Origin(self.spool.totals.boot_id, self.made + 1)
+        self.hold(LANE_OF[purpose], codes)
+        self.evict()
+
+    @rule(count=st.integers(0, 3))
+    def put_anomalies(self, count: int) -> None:
+        anomalies = [make_anomaly()] * count
+        self.spool.put_anomalies(anomalies)
+        for anomaly in anomalies:
+            self.hold(Lane.ANOMALY, anomaly.model_dump_json().encode())
+        self.evict()
+
+    @rule(repeat=st.booleans())
+    def deliver_the_first(self, repeat: bool) -> None:
+        segment = self.spool.next_segment()
+        assert (segment.origin.sequence if segment else None) == self.first()
+        if segment is not None:
+            assert segment.codes == self.held.pop(segment.origin.sequence)[1]
+            self.spool.acknowledge([segment.origin] * (1 + repeat))
+            if repeat:
+                self.spool.acknowledge([segment.origin])
+                self.spool.quarantine(segment.origin, "late", "answered twice")
+            self.acknowledged += 1
+
+    @rule()
+    def refuse_the_second(self) -> None:
+        first = self.spool.next_segment()
+        second = self.spool.next_segment(excluding=[first.origin]) if first else None
+        if second is not None:
+            del self.held[second.origin.sequence]
+            self.spool.quarantine(second.origin, "invalid_argument", "not liked")
+            self.refused += 1
+
+    @rule()
+    def deliver_anomalies(self) -> None:
+        anomalies = self.spool.anomalies(2)
+        expected = sorted(sequence for sequence, (lane, _) in self.held.items() if lane is Lane.ANOMALY)[:2]
+        assert [anomaly.origin.sequence for anomaly in anomalies] == expected
+        self.spool.acknowledge([anomaly.origin for anomaly in anomalies])
+        for sequence in expected:
+            del self.held[sequence]
+        self.acknowledged += len(expected)
+
+    @rule()
+    def answers_for_another_spool_change_nothing(self) -> None:
+        self.spool.acknowledge([Origin("0" * 32, sequence) for sequence in self.held])
+
+    @rule(shorter=st.booleans())
+    def lose_a_file(self, shorter: bool) -> None:
+        if (sequence := self.first()) is not None:
+            path = self.root / "spool" / "segments" / f"{sequence}.u8"
+            path.write_bytes(path.read_bytes()[:-1]) if shorter else path.unlink()
+            found = self.spool.next_segment()
+            del self.held[sequence]
+            self.damaged += 1
+            assert (found.origin.sequence if found else None) == self.first()
+
+    @rule()
+    def reopen(self) -> None:
+        self.spool.close()
+        self.spool = open_spool(self.root, self.LIMIT_BYTES, 40_000)
+        assert self.spool.totals.boot_id not in self.boot_ids
+        self.boot_ids.add(self.spool.totals.boot_id)
+
+    @invariant()
+    def everything_is_accounted_for(self) -> None:
+        if not hasattr(self, "spool"):
+            return
+        totals = self.spool.totals
+        assert unaccounted(totals) == 0
+        assert (totals.made, totals.held) == (self.made, len(self.held))
+        assert (totals.acknowledged, totals.refused) == (self.acknowledged, self.refused)
+        assert (totals.evicted, totals.damaged) == (self.evicted, self.damaged)
+        assert totals.held_bytes == sum(len(content) for _, content in self.held.values())
+        files = {int(path.stem) for path in (self.root / "spool" / "segments").iterdir()}
+        assert files == {sequence for sequence, (lane, _) in self.held.items() if lane is not Lane.ANOMALY}
+
+
+TestSpoolMachine = _SpoolMachine.TestCase
+TestSpoolMachine.settings = hypothesis_settings(max_examples=25, stateful_step_count=20, deadline=None)
+
+
+def test_evidence_goes_first_then_training_then_routine(tmp_path: Path) -> None:
+    spool = open_spool(tmp_path)
+    purposes = [Purpose.ROUTINE, Purpose.TRAINING, Purpose.EVIDENCE, Purpose.TRAINING, Purpose.EVIDENCE]
+    for seed, purpose in enumerate(purposes):
+        spool.put_segment(*make_segment(seed, purpose=purpose))
+    order: list[HeldSegment] = []
+    while (segment := spool.next_segment([held.origin for held in order])) is not None:
+        order.append(segment)
+    assert [held.origin.sequence for held in order] == [3, 5, 2, 4, 1]
+    spool.close()
+
+
+def test_what_does_not_fit_any_more_goes_from_the_last_lane_oldest_first(tmp_path: Path) -> None:
+    spool = open_spool(tmp_path, limit_bytes=3 * 16_000)
+    for seed, purpose in enumerate([Purpose.EVIDENCE, Purpose.TRAINING, Purpose.ROUTINE, Purpose.TRAINING]):
+        spool.put_segment(*make_segment(seed, purpose=purpose))
+    assert spool.totals.evicted == 1
+    spool.put_segment(*make_segment(5, purpose=Purpose.EVIDENCE))
+    left = set()
+    while (segment := spool.next_segment()) is not None:
+        left.add(segment.origin.sequence)
+        spool.acknowledge([segment.origin])
+    assert left == {1, 4, 5}
+    spool.close()
+
+
+def test_the_quarantine_is_bounded_and_keeps_the_newest(tmp_path: Path) -> None:
+    spool = open_spool(tmp_path, quarantine_limit_bytes=2 * 16_000)
+    for seed in range(3):
+        spool.quarantine(spool.put_segment(*make_segment(seed)), "invalid_argument", f"reason {seed}")
+    assert spool.refusals() == [(2, "invalid_argument", "reason 1"), (3, "invalid_argument", "reason 2")]
+    assert sorted(path.name for path in (tmp_path / "spool" / "quarantine").iterdir()) == ["2.u8", "3.u8"]
+    assert (spool.totals.refused, unaccounted(spool.totals)) == (3, 0)
+    spool.close()
+
+
+def test_training_time_is_counted_by_cell_and_outlives_delivery_and_restarts(tmp_path: Path) -> None:
+    spool = open_spool(tmp_path)
+    for seed, (cell, purpose) in enumerate(
+        [(CELL, Purpose.TRAINING), ("cells/x", Purpose.TRAINING), (CELL, Purpose.EVIDENCE)]
+    ):
+        spool.acknowledge([spool.put_segment(*make_segment(seed, cell=cell, frames=200, purpose=purpose))])
+    spool.close()
+    spool = open_spool(tmp_path)
+    assert (spool.training_frames(CELL), spool.training_frames("cells/y")) == (200, 0)
+    spool.close()
+
+
+def test_what_a_crash_left_between_a_row_and_its_file_is_tidied(tmp_path: Path) -> None:
+    spool = open_spool(tmp_path)
+    kept, refused = (spool.put_segment(*make_segment(seed)) for seed in range(2))
+    spool.quarantine(refused, "invalid_argument", "not liked")
+    spool.close()
+    folder = tmp_path / "spool"
+    (folder / "segments" / "77.u8").write_bytes(b"a file whose row was never written")
+    (folder / "segments" / "78.u8.aside").write_bytes(b"half a file")
+    (folder / "quarantine" / "2.u8").rename(folder / "segments" / "2.u8")
+    spool = open_spool(tmp_path)
+    assert [path.name for path in (folder / "segments").iterdir()] == [f"{kept.sequence}.u8"]
+    assert [path.name for path in (folder / "quarantine").iterdir()] == ["2.u8"]
+    spool.close()
+
+
+def test_an_index_that_is_no_database_is_set_aside_and_a_new_spool_begins(tmp_path: Path) -> None:
+    spool = open_spool(tmp_path)
+    before = spool.put_segment(*make_segment(1))
+    spool.close()
+    (tmp_path / "spool" / "index.sqlite3").write_bytes(b"x" * 4096)
+    spool = open_spool(tmp_path)
+    after = spool.put_segment(*make_segment(1))
+    assert after.boot_id != before.boot_id
+    assert (tmp_path / "spool.damaged" / "segments" / "1.u8").exists()
+    assert spool.totals.held == 1
+    spool.close()
+
+
+def fill(root: Path) -> dict[Origin, bytes]:
+    spool = open_spool(root)
+    made = {}
+    for seed in range(6):
+        record, codes = make_segment(seed, purpose=list(Purpose)[seed % 3])
+        made[spool.put_segment(record, codes)] = codes
+    spool.put_anomalies([make_anomaly()] * 3)
+    first, second, *_ = made
+    spool.acknowledge([first])
+    spool.quarantine(second, "invalid_argument", "not liked")
+    shutil.copytree(root / "spool", root / "lost-power" / "spool")
+    spool.close()
+    del made[first], made[second]
+    return made
+
+
+@pytest.mark.parametrize("lost_power", [True, False])
+def test_a_flipped_byte_anywhere_never_gives_wrong_data_or_a_number_twice(tmp_path: Path, lost_power: bool) -> None:
+    made = fill(tmp_path)
+    (boot_id,) = {origin.boot_id for origin in made}
+    whole = tmp_path / "lost-power" if lost_power else tmp_path
+    for seed in range(30):
+        random = np.random.default_rng(seed)
+        root = tmp_path / f"copy-{seed}"
+        shutil.copytree(whole / "spool", root / "spool")
+        paths = sorted(path for path in (root / "spool").rglob("*") if path.is_file())
+        path = paths[seed % len(paths)]
+        content = bytearray(path.read_bytes())
+        if content:
+            content[random.integers(len(content))] ^= 1 << random.integers(8)
+        path.write_bytes(content)
+
+        spool = open_spool(root)
+        while (segment := spool.next_segment()) is not None:
+            assert made[segment.origin] == segment.codes
+            spool.acknowledge([segment.origin])
+        for anomaly in spool.anomalies(100):
+            assert anomaly.record == make_anomaly()
+        assert spool.put_segment(*make_segment(99)).boot_id != boot_id
+        assert unaccounted(spool.totals) == 0
+        spool.close()
+        shutil.rmtree(root)
+
+
+def test_a_disk_that_takes_nothing_is_said_and_nothing_is_half_kept(tmp_path: Path) -> None:
+    spool = open_spool(tmp_path)
+    spool.put_segment(*make_segment(1))
+    shutil.rmtree(tmp_path / "spool" / "segments")  # writing a file now fails, as on a full disk
+    with pytest.raises(UnavailableError, match="cannot be used"):
+        spool.put_segment(*make_segment(2))
+    assert (spool.totals.made, unaccounted(spool.totals)) == (1, 0)
+    spool.close()
+
+
+def test_a_spool_that_was_closed_is_not_taken_for_a_damaged_one(tmp_path: Path) -> None:
+    spool = open_spool(tmp_path)
+    origin = spool.put_segment(*make_segment(1))
+    spool.close()
+    with pytest.raises(UnavailableError):
+        spool.acknowledge([origin])
+    spool = open_spool(tmp_path)
+    assert spool.totals.held == 1
+    spool.close()
