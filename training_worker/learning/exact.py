@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import torch
-from scipy import linalg
+from torch import Tensor
 
 from bandwatch.spectrogram.bands import CODE_STEP_DB, INPUT_FRAMES
 from training_worker.learning.calibration import Errors
@@ -24,16 +23,16 @@ STRENGTHS: Final = tuple(10.0 ** (exponent / 2) for exponent in range(-12, 5))
 """Strengths of the pull toward the teacher that cross-validation chooses from; the last one all but keeps it."""
 _TAKEN_AT_ONCE: Final = 256
 
-Dense = npt.NDArray[np.float64]
-"""[units + 1, 3200]: weights of a dense layer, its bias in the last row."""
+Dense = Tensor
+"""float64 [units + 1, 3200]: weights of a dense layer, its bias in the last row."""
 
 
 @dataclass(frozen=True, eq=False)
 class Sums:
     """What windows add to the regression, in float64: H'H [units + 1, units + 1], H'Y [units + 1, 3200], and n."""
 
-    hh: npt.NDArray[np.float64]
-    hy: npt.NDArray[np.float64]
+    hh: Tensor
+    hy: Tensor
     windows: int
 
 
@@ -42,8 +41,8 @@ class Regression:
     """The windows as the regression sees them: one pass of the LSTM layers over all of them."""
 
     windows: WindowSet
-    hidden: npt.NDArray[np.float32]
-    """[n, units] last hidden state of every window."""
+    hidden: Tensor
+    """float32 [n, units]: last hidden state of every window."""
     sums: dict[tuple[int, int], Sums]
     """By the folds of a window's first and last frame."""
 
@@ -61,18 +60,19 @@ class ExactFit:
     strength: float
 
 
+@torch.no_grad()
 def regress(predictor: LstmPredictor, windows: WindowSet, report: Callable[[float], None]) -> Regression:
     """Return hidden states and sums of all windows; `report` hears the share done."""
-    hidden = np.empty((len(windows), predictor.config.units), dtype=np.float32)
+    hidden = torch.empty((len(windows), predictor.config.units))
     sums: dict[tuple[int, int], Sums] = {}
     done = 0
     for touched in sorted(set(zip(windows.first_fold.tolist(), windows.last_fold.tolist(), strict=True))):
         touching = np.flatnonzero((windows.first_fold == touched[0]) & (windows.last_fold == touched[1]))
         for batch in batches(touching, _TAKEN_AT_ONCE):
             standardised, _, _ = standardise(torch.from_numpy(windows.gather(batch)))
-            with torch.inference_mode():
-                hidden[batch] = predictor.hidden_states(standardised[:, :INPUT_FRAMES]).numpy()
-            added = _sums_of(_with_ones(hidden[batch]), standardised[:, INPUT_FRAMES:].flatten(1).numpy())
+            last = predictor.hidden_states(standardised[:, :INPUT_FRAMES])
+            hidden[torch.from_numpy(batch)] = last
+            added = _sums_of(_with_ones(last), standardised[:, INPUT_FRAMES:].flatten(1))
             sums[touched] = add_up([sums[touched], added]) if touched in sums else added
             done += len(batch)
             report(done / len(windows))
@@ -81,39 +81,38 @@ def regress(predictor: LstmPredictor, windows: WindowSet, report: Callable[[floa
 
 def fit_exactly(regression: Regression, teacher: Dense) -> ExactFit:
     """Return the dense layers at the strength that leaves the least error on the folds that are left out in turn."""
-    everything = regression.without(None)
     rest = [regression.without(fold) for fold in range(FOLDS)]
     errors = [excess_errors(fitted, regression.sums[fold, fold], teacher) for fold, fitted in enumerate(rest)]
-    strength = STRENGTHS[int(np.argmin(np.sum(errors, axis=0)))]
+    strength = STRENGTHS[int(torch.stack(errors).sum(0).argmin())]
     left_out = tuple(solve(fitted, teacher, strength) for fitted in rest)
-    return ExactFit(solve(everything, teacher, strength), left_out, strength)
+    return ExactFit(solve(regression.without(None), teacher, strength), left_out, strength)
 
 
 def add_up(parts: Sequence[Sums]) -> Sums:
     """Return the sums over the windows of all parts together."""
-    hh = np.sum([part.hh for part in parts], axis=0)
-    hy = np.sum([part.hy for part in parts], axis=0)
+    hh = torch.stack([part.hh for part in parts]).sum(0)
+    hy = torch.stack([part.hy for part in parts]).sum(0)
     return Sums(hh, hy, sum(part.windows for part in parts))
 
 
 def solve(sums: Sums, teacher: Dense, strength: float) -> Dense:
     """Return the dense layer [units + 1, 3200] that minimises |H W - Y|^2 + strength n |W - W_teacher|^2."""
-    correction: Dense = linalg.solve(_pulled(sums, strength), sums.hy - sums.hh @ teacher, assume_a="pos")
-    return teacher + correction
+    change: Dense = torch.linalg.solve(_pulled(sums, strength), _correction(sums, teacher))
+    return teacher + change
 
 
-def excess_errors(fitted: Sums, unseen: Sums, teacher: Dense) -> npt.NDArray[np.float64]:
+def excess_errors(fitted: Sums, unseen: Sums, teacher: Dense) -> Tensor:
     """Return for every strength how much |H W - Y|^2 over unseen windows exceeds the teacher's; below 0 is better.
 
     The solution is W = W_teacher + P C with P = (H'H + strength n)^-1 and C = H'(Y - H W_teacher), all of the fitted
     windows. With G for the C of the unseen ones the excess is tr(P H'H_unseen P C C') - 2 tr(P G C'), so each
     strength costs products of matrices of [units + 1, units + 1] only.
     """
-    correction = fitted.hy - fitted.hh @ teacher
+    correction = _correction(fitted, teacher)
     cc = correction @ correction.T
-    gc = (unseen.hy - unseen.hh @ teacher) @ correction.T
-    inverses = (linalg.inv(_pulled(fitted, strength)) for strength in STRENGTHS)
-    return np.array([np.vdot(inverse @ unseen.hh @ inverse, cc) - 2 * np.vdot(inverse, gc) for inverse in inverses])
+    gc = _correction(unseen, teacher) @ correction.T
+    inverses = (torch.linalg.inv(_pulled(fitted, strength)) for strength in STRENGTHS)
+    return torch.stack([((p @ unseen.hh @ p) * cc).sum() - 2 * (p * gc).sum() for p in inverses])
 
 
 def held_out_errors_db(regression: Regression, dense_by_fold: Sequence[Dense]) -> Errors:
@@ -129,38 +128,40 @@ def held_out_errors_db(regression: Regression, dense_by_fold: Sequence[Dense]) -
 
 
 def dense_of(predictor: LstmPredictor) -> Dense:
-    """Return the dense layer [units + 1, 3200] of a predictor."""
+    """Return the dense layer of a predictor."""
     layer = predictor.dense
-    rows = torch.cat([layer.weight.detach().T, layer.bias.detach()[None]])
-    return rows.numpy().astype(np.float64)
+    return torch.cat([layer.weight.detach().T, layer.bias.detach()[None]]).to(torch.float64)
 
 
 def with_dense(predictor: LstmPredictor, dense: Dense) -> LstmPredictor:
-    """Return a copy of a predictor with that dense layer [units + 1, 3200]."""
+    """Return a copy of a predictor with that dense layer."""
     replaced = copy.deepcopy(predictor)
-    values = torch.from_numpy(dense.astype(np.float32))
     with torch.no_grad():
-        replaced.dense.weight.copy_(values[:-1].T)
-        replaced.dense.bias.copy_(values[-1])
+        replaced.dense.weight.copy_(dense[:-1].T)
+        replaced.dense.bias.copy_(dense[-1])
     return replaced
 
 
-def _sums_of(hidden: npt.NDArray[np.float64], targets: npt.NDArray[np.float32]) -> Sums:
-    return Sums(hidden.T @ hidden, hidden.T @ targets.astype(np.float64), len(targets))
+def _sums_of(hidden: Tensor, targets: Tensor) -> Sums:
+    return Sums(hidden.T @ hidden, hidden.T @ targets.to(torch.float64), len(targets))
 
 
-def _pulled(sums: Sums, strength: float) -> npt.NDArray[np.float64]:
-    pulled: npt.NDArray[np.float64] = sums.hh + strength * sums.windows * np.eye(len(sums.hh))
-    return pulled
+def _correction(sums: Sums, teacher: Dense) -> Tensor:
+    return sums.hy - sums.hh @ teacher
 
 
-def _with_ones(hidden: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-    return np.column_stack([hidden, np.ones(len(hidden))]).astype(np.float64)
+def _pulled(sums: Sums, strength: float) -> Tensor:
+    return sums.hh + strength * sums.windows * torch.eye(len(sums.hh), dtype=torch.float64)
+
+
+def _with_ones(hidden: Tensor) -> Tensor:
+    return torch.cat([hidden, torch.ones((len(hidden), 1))], dim=1).to(torch.float64)
 
 
 def _errors_db(regression: Regression, batch: Indices, dense: Dense) -> Errors:
     standardised, _, deviation = standardise(torch.from_numpy(regression.windows.gather(batch)))
-    targets = standardised[:, INPUT_FRAMES:].flatten(1).numpy()
-    residual = _with_ones(regression.hidden[batch]).astype(np.float32) @ dense.astype(np.float32) - targets
-    codes: Errors = deviation.flatten().numpy() * np.sqrt(np.mean(np.square(residual), axis=1))
-    return CODE_STEP_DB * codes
+    predicted = _with_ones(regression.hidden[torch.from_numpy(batch)]) @ dense
+    residual = predicted - standardised[:, INPUT_FRAMES:].flatten(1)
+    codes = deviation.flatten() * residual.square().mean(1).sqrt()
+    errors: Errors = (CODE_STEP_DB * codes).to(torch.float32).numpy()
+    return errors

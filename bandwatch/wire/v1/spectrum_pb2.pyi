@@ -241,7 +241,7 @@ class Origin(_message.Message):
     BOOT_ID_FIELD_NUMBER: _builtins.int
     SEQUENCE_FIELD_NUMBER: _builtins.int
     boot_id: _builtins.str
-    """Random per spool, so that a restored disk cannot reuse numbers: 32 hexadecimal digits."""
+    """Random each time the spool is opened, so that a restored disk cannot reuse numbers: 32 hexadecimal digits."""
     sequence: _builtins.int
     def __init__(
         self,

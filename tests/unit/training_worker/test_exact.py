@@ -54,7 +54,7 @@ def test_the_solution_is_that_of_least_squares_on_the_stacked_system(
     hidden, targets = system(windows, np.arange(len(windows)))
     root = np.sqrt(strength * len(windows))
     stacked = np.vstack([hidden, root * np.eye(hidden.shape[1])])
-    expected, *_ = np.linalg.lstsq(stacked, np.vstack([targets, root * dense_of(TEACHER)]))
+    expected, *_ = np.linalg.lstsq(stacked, np.vstack([targets, root * dense_of(TEACHER).numpy()]))
     found = solve(regression.without(None), dense_of(TEACHER), strength)
     np.testing.assert_allclose(found, expected, atol=2e-4)
 
@@ -73,11 +73,10 @@ def test_sums_without_a_fold_are_those_of_the_windows_that_do_not_touch_it(
 def test_cross_validation_by_sums_ranks_strengths_as_predictions_do(windows: WindowSet, regression: Regression) -> None:
     teacher = dense_of(TEACHER)
     hidden, targets = system(windows, windows.held_out(1))
-    expected = [
-        np.sum((hidden @ solve(regression.without(1), teacher, strength) - targets) ** 2) for strength in STRENGTHS
-    ]
-    excess = excess_errors(regression.without(1), regression.sums[1, 1], teacher)
-    np.testing.assert_allclose(np.sum((hidden @ teacher - targets) ** 2) + excess, expected, rtol=1e-5)
+    solved = [solve(regression.without(1), teacher, strength).numpy() for strength in STRENGTHS]
+    expected = [np.sum((hidden @ dense - targets) ** 2) for dense in solved]
+    excess = excess_errors(regression.without(1), regression.sums[1, 1], teacher).numpy()
+    np.testing.assert_allclose(np.sum((hidden @ teacher.numpy() - targets) ** 2) + excess, expected, rtol=1e-5)
 
 
 def test_the_chosen_strength_leaves_the_least_error_on_left_out_blocks(
@@ -87,7 +86,7 @@ def test_the_chosen_strength_leaves_the_least_error_on_left_out_blocks(
 
     def left_out_error(strength: float) -> float:
         solved = [solve(regression.without(fold), dense_of(TEACHER), strength) for fold in range(FOLDS)]
-        return sum(float(np.sum((h @ dense - y) ** 2)) for dense, (h, y) in zip(solved, unseen, strict=True))
+        return sum(float(np.sum((h @ dense.numpy() - y) ** 2)) for dense, (h, y) in zip(solved, unseen, strict=True))
 
     chosen = fit_exactly(regression, dense_of(TEACHER)).strength
     assert left_out_error(chosen) == pytest.approx(min(map(left_out_error, STRENGTHS[::2])), rel=0.05)
@@ -133,7 +132,7 @@ def test_the_exact_layer_predicts_left_out_blocks_far_better_than_a_teacher_that
 
 
 def test_only_the_dense_layer_is_replaced() -> None:
-    dense = np.random.default_rng(1).normal(size=(7, 3200))
+    dense = torch.from_numpy(np.random.default_rng(1).normal(size=(7, 3200)))
     student: LstmPredictor = with_dense(TEACHER, dense)
     np.testing.assert_allclose(dense_of(student), dense, atol=1e-6)
     for name, value in TEACHER.lstm.state_dict().items():
