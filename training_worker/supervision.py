@@ -27,7 +27,7 @@ _LAST_WORDS: Final = 2000
 """Characters of an attempt's log that travel with its failure."""
 
 _IDLE_THREADS_SLEEP: Final = {"OMP_WAIT_POLICY": "PASSIVE"}
-"""Threads of torch that wait for one another otherwise spin, and on a busy machine training then takes ten times as long."""
+"""Waiting threads of torch otherwise spin, and training takes ten times as long on a busy machine."""
 
 _log = structlog.get_logger()
 

@@ -9,8 +9,6 @@ from bandwatch.lte.anomalies import Anomaly
 
 Mobility = Literal["static", "walking", "driving"]
 
-INTERFERENCE_RATIO_DB = 10.0
-"""Foreign transmitters are heard 10 dB above the cell."""
 SILENCE_RATIO_DB = -30.0
 """Frequencies that go down leave a floor 30 dB below the cell."""
 BURST_S = 0.0192
@@ -100,16 +98,15 @@ class DemoPlan:
         return next((band for band in teaching if band.id == cell.band_id), teaching[0])
 
 
-def ratio_of(kind: str) -> float:
-    """Return the ratio in dB at which the demo mixes a kind of anomaly in."""
-    return SILENCE_RATIO_DB if kind.startswith("down-") else INTERFERENCE_RATIO_DB
+def bursts(kind: str, first_s: float, until_s: float, interference_db: float) -> tuple[Anomaly, ...]:
+    """Return the bursts of one kind of anomaly that fit between two moments of stream time.
 
-
-def bursts(kind: str, first_s: float, until_s: float) -> tuple[Anomaly, ...]:
-    """Return the bursts of one kind of anomaly that fit between two moments of stream time."""
+    Foreign transmitters have the power `interference_db` relative to the cell.
+    """
+    ratio_db = SILENCE_RATIO_DB if kind.startswith("down-") else interference_db
     count = int((until_s - first_s - BURST_S) / BURST_PERIOD_S) + 1
     starts = [first_s + number * BURST_PERIOD_S for number in range(count)]
-    return tuple(Anomaly(kind, start_s, start_s + BURST_S, ratio_of(kind)) for start_s in starts)
+    return tuple(Anomaly(kind, start_s, start_s + BURST_S, ratio_db) for start_s in starts)
 
 
 def write_timetable(folder: Path, anomalies: tuple[Anomaly, ...]) -> Path:

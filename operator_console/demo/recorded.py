@@ -15,6 +15,7 @@ from operator_console.demo.plan import BandPlan, CellPlan, DemoPlan, ObserverPla
 
 LEARN_S = 0.5
 """Half of each recording is learnt from, the other half is judged."""
+INTERFERENCE_RATIO_DB = 0.0
 QUIET_S = 0.03
 """Each pass begins without anomaly for longer than the input of a window."""
 SAME_BAND_HZ = 1e6
@@ -66,7 +67,7 @@ def recorded_plan(recordings_dir: Path) -> DemoPlan:
         ),
         timetable=timetable,
         clean_s=clean_s,
-        training=Training(teacher_epochs=40, teacher_stride_frames=5, student_stride_frames=2),
+        training=Training(teacher_epochs=20, teacher_stride_frames=8, student_stride_frames=4),
         remarks=(
             (
                 f"The teacher learnt from cell {teacher_cell}. Every other cell gave the first {LEARN_S:g} s of each of "
@@ -139,7 +140,7 @@ def _timetable() -> tuple[tuple[Anomaly, ...], float]:
     anomalies = tuple(
         burst
         for number, kind in enumerate(KINDS, start=1)
-        for burst in bursts(kind, LEARN_S * number + QUIET_S, LEARN_S * (number + 1))
+        for burst in bursts(kind, LEARN_S * number + QUIET_S, LEARN_S * (number + 1), INTERFERENCE_RATIO_DB)
     )
     return anomalies, LEARN_S
 

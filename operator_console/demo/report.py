@@ -4,7 +4,7 @@ from html import escape
 from pathlib import Path
 
 from operator_console.demo.figures import CellFigures, Share
-from operator_console.demo.plan import BURST_S, INTERFERENCE_RATIO_DB, SILENCE_RATIO_DB
+from operator_console.demo.plan import BURST_S, SILENCE_RATIO_DB
 from operator_console.demo.stages import DemoResult
 from operator_console.demo.waterfalls import Box, Waterfall, waterfall
 
@@ -109,10 +109,11 @@ def percent(share: Share) -> str:
 
 def _detection(result: DemoResult) -> str:
     kinds = result.plan.kinds
+    ratio_db = max(burst.ratio_db for burst in result.plan.timetable)
     rows = "".join(_row([escape(f.cell), *(f"{f.detection[kind].rate:.0%}" for kind in kinds)]) for f in result.figures)
     return (
         "<h2>What was caught</h2><p>Share of windows flagged among those whose predicted frames all lie inside a burst "
-        f"of {BURST_S * 1e3:.0f} ms. Foreign transmitters are heard {INTERFERENCE_RATIO_DB:.0f} dB above the cell; "
+        f"of {BURST_S * 1e3:.0f} ms. Foreign transmitters have {ratio_db:+.0f} dB of the cell's power; "
         f"frequencies that go down leave a floor {-SILENCE_RATIO_DB:.0f} dB below it. The score is the plain error of "
         "the seed paper, which a small change of level, or a signal much narrower than the band, moves little.</p>"
         "<table>" + _row(["Cell", *kinds], "th") + rows + "</table>"

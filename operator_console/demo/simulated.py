@@ -12,10 +12,11 @@ BANDS = {"b880": 881.5e6, "b750": 751.0e6}
 WIDTH_HZ = 5e6
 CELLS = {"oak": (17, "b880", 0.35), "elm": (204, "b880", 0.7), "bay": (81, "b750", 0.5), "sea": (333, "b750", 0.85)}
 """Cell identity, band and load of each cell."""
-SIGNAL_TO_NOISE_DB = {"static": 18.0, "walking": 15.0, "driving": 12.0}
+SIGNAL_TO_NOISE_DB = {"static": 12.0, "walking": 10.0, "driving": 8.0}
 
 LEARN_S = 8.0
 CLEAN_S = 4.0
+INTERFERENCE_RATIO_DB = 10.0
 KIND_S = 0.5
 """Time for the bursts of each kind of anomaly."""
 
@@ -33,7 +34,9 @@ def simulated_plan(folder: Path) -> DemoPlan:
     mobilities: tuple[Mobility, ...] = ("static", "walking", "driving")
     starts = [CLEAN_S + number * KIND_S for number in range(len(KINDS))]
     anomalies = tuple(
-        burst for kind, start_s in zip(KINDS, starts, strict=True) for burst in bursts(kind, start_s, start_s + KIND_S)
+        burst
+        for kind, start_s in zip(KINDS, starts, strict=True)
+        for burst in bursts(kind, start_s, start_s + KIND_S, INTERFERENCE_RATIO_DB)
     )
     end_s = CLEAN_S + KIND_S * (len(KINDS) + 1)
     return DemoPlan(
@@ -46,7 +49,7 @@ def simulated_plan(folder: Path) -> DemoPlan:
         ),
         timetable=anomalies,
         clean_s=CLEAN_S,
-        training=Training(teacher_epochs=8, teacher_stride_frames=25, student_stride_frames=10),
+        training=Training(teacher_epochs=6, teacher_stride_frames=25, student_stride_frames=25),
         remarks=(
             (
                 "The radio is simulated: LTE downlink cells of 5 MHz after 3GPP TS 36.211, with fading for static, "

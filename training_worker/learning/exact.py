@@ -117,14 +117,14 @@ def excess_errors(fitted: Sums, unseen: Sums, teacher: Dense) -> Tensor:
 
 def held_out_errors_db(regression: Regression, dense_by_fold: Sequence[Dense]) -> Errors:
     """Return float32 [m]: errors in dB of the windows of fold after fold, predicted by the dense layer of each fold."""
-    windows = regression.windows
-    return np.concatenate(
-        [
-            _errors_db(regression, batch, dense)
-            for fold, dense in enumerate(dense_by_fold)
-            for batch in batches(windows.held_out(fold), _TAKEN_AT_ONCE)
-        ]
-    )
+    held_out = [regression.windows.held_out(fold) for fold in range(FOLDS)]
+    errors = np.empty(sum(map(len, held_out)), dtype=np.float32)
+    done = 0
+    for indices, dense in zip(held_out, dense_by_fold, strict=True):
+        for batch in batches(indices, _TAKEN_AT_ONCE):
+            errors[done : done + len(batch)] = _errors_db(regression, batch, dense)
+            done += len(batch)
+    return errors
 
 
 def dense_of(predictor: LstmPredictor) -> Dense:
@@ -163,5 +163,5 @@ def _errors_db(regression: Regression, batch: Indices, dense: Dense) -> Errors:
     predicted = _with_ones(regression.hidden[torch.from_numpy(batch)]) @ dense
     residual = predicted - standardised[:, INPUT_FRAMES:].flatten(1)
     codes = deviation.flatten() * residual.square().mean(1).sqrt()
-    errors: Errors = (CODE_STEP_DB * codes).to(torch.float32).numpy()
+    errors: Errors = (CODE_STEP_DB * codes).numpy()
     return errors
