@@ -139,11 +139,10 @@ async def _insert(session: AsyncSession, segments: list[NewSegment]) -> set[_Key
     """Insert what is not there yet, and return the keys of what was inserted."""
     if not segments:
         return set()
-    inserted = await session.execute(
-        insert(Segment)
-        .values([asdict(segment) for segment in segments])
-        .on_conflict_do_nothing()
-        .returning(Segment.observer_id, Segment.boot_id, Segment.sequence)
+    connection = await session.connection()  # not the session, which splits rows by what is None in them
+    inserted = await connection.execute(
+        insert(Segment).on_conflict_do_nothing().returning(Segment.observer_id, Segment.boot_id, Segment.sequence),
+        [asdict(segment) for segment in segments],  # beside the statement, whose compiled form then serves again
     )
     return {(observer, boot, sequence) for observer, boot, sequence in inserted}
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from operator_console.demo.plan import DemoPlan
     from operator_console.demo.stages import DemoResult, StartStage
 
+WIDTH_WHEN_NOT_A_TERMINAL = 120
+
 
 def demo(
     *,
@@ -43,7 +45,7 @@ def demo(
 
     Example: bandwatch demo --recordings ~/lte --json figures.json
     """
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else WIDTH_WHEN_NOT_A_TERMINAL)
     signal.signal(signal.SIGTERM, _leave)
     with _folder(keep) as folder, _progress(console) as start_stage:
         result = _run(_plan(folder, recordings), folder, start_stage)
@@ -144,7 +146,7 @@ def _print(console: Console, result: "DemoResult") -> None:
     errors = Table("Cell", "Teacher, unadapted", "Student", "Gained", "Order to active", "Threshold", "False alarms")
     for f in result.figures:
         errors.add_row(
-            f.cell,
+            f.cell.partition("/")[2],
             f"{f.teacher_error_db:.3f} dB",
             f"{f.student_error_db:.3f} dB",
             f"{f.gained_db:+.3f} dB",

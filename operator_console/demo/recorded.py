@@ -70,8 +70,8 @@ def recorded_plan(recordings_dir: Path) -> DemoPlan:
         training=Training(teacher_epochs=20, teacher_stride_frames=8, student_stride_frames=4),
         remarks=(
             (
-                f"The teacher learnt from cell {teacher_cell}. Every other cell gave the first {LEARN_S:g} s of each of "
-                "its recordings to its student; the rest was judged, once as received, then once with each kind of "
+                f"The teacher learnt from cell {teacher_cell}. Every other cell gave the first {LEARN_S:g} s of each "
+                "of its recordings to its student; the rest was judged, once as received, then once with each kind of "
                 "anomaly mixed in. That is very little data, so thresholds are rough."
             ),
             *remarks,

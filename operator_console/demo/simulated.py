@@ -10,7 +10,7 @@ from operator_console.demo.plan import BandPlan, CellPlan, DemoPlan, Mobility, O
 BANDS = {"b880": 881.5e6, "b750": 751.0e6}
 """Centre frequencies of two of the seed paper's downlink bands."""
 WIDTH_HZ = 5e6
-CELLS = {"oak": (17, "b880", 0.35), "elm": (204, "b880", 0.7), "bay": (81, "b750", 0.5), "sea": (333, "b750", 0.85)}
+CELLS = {"oak": (17, "b880", 0.5), "elm": (204, "b880", 0.7), "bay": (81, "b750", 0.6), "sea": (333, "b750", 0.85)}
 """Cell identity, band and load of each cell."""
 SIGNAL_TO_NOISE_DB = {"static": 12.0, "walking": 10.0, "driving": 8.0}
 
