@@ -1,6 +1,7 @@
 """Work on a stream of requests: several at once, answered in order, in batches that share a transaction."""
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TypeVar
 
@@ -13,54 +14,40 @@ async def in_batches(
 ) -> AsyncIterator[list[WorkT]]:
     """Yield the results of `work` in the order of the requests; each batch holds what is done by then.
 
-    At most `depth` requests are in work, so a fast sender waits instead of filling the memory.
+    While the caller deals with a batch, work on later requests goes on, so a slow caller gets larger batches. At most
+    `depth` requests are in work or wait for their turn, so a fast sender waits instead of filling the memory.
     """
-    queue: asyncio.Queue[asyncio.Future[WorkT] | None] = asyncio.Queue(depth)
+    room = asyncio.Semaphore(depth)
+    begun: deque[asyncio.Future[WorkT]] = deque()
+    news = asyncio.Event()
 
     async def read() -> None:
         async for request in requests:
-            await queue.put(asyncio.ensure_future(work(request)))
-        await queue.put(None)
+            await room.acquire()
+            begun.append(asyncio.ensure_future(work(request)))
+            news.set()
 
     reader = asyncio.create_task(read())
-    waiting: list[asyncio.Future[WorkT]] = []
+    reader.add_done_callback(lambda _: news.set())
     try:
-        ended = False
-        while not ended:
-            next_one = await _either(queue, reader)
-            batch = []
-            while next_one is not None:
-                waiting = [next_one]
-                batch.append(await next_one)
-                if queue.empty():
-                    break
-                next_one = queue.get_nowait()
-            ended = next_one is None
-            if batch:
-                yield batch
-        await reader
+        while begun or not reader.done():
+            if begun:
+                await begun[0]
+                yield _take_done(begun, room)
+            else:
+                news.clear()
+                await news.wait()
+        await reader  # raises what broke it
     finally:
         reader.cancel()
-        for future in (*waiting, *_drain(queue)):
+        for future in begun:
             future.cancel()
 
 
-async def _either(
-    queue: "asyncio.Queue[asyncio.Future[WorkT] | None]", reader: "asyncio.Task[None]"
-) -> "asyncio.Future[WorkT] | None":
-    """Return the next entry; when the reader broke instead, raise what broke it."""
-    entry = asyncio.ensure_future(queue.get())
-    await asyncio.wait((entry, reader), return_when=asyncio.FIRST_COMPLETED)
-    if not entry.done() and reader.done() and reader.exception() is not None:
-        entry.cancel()
-        await reader
-    return await entry
-
-
-def _drain(queue: "asyncio.Queue[asyncio.Future[WorkT] | None]") -> list["asyncio.Future[WorkT]"]:
-    left = []
-    while not queue.empty():
-        entry = queue.get_nowait()
-        if entry is not None:
-            left.append(entry)
-    return left
+def _take_done(begun: "deque[asyncio.Future[WorkT]]", room: asyncio.Semaphore) -> list[WorkT]:
+    """Take what is done from the front, and make room for as much."""
+    done = []
+    while begun and begun[0].done():
+        done.append(begun.popleft().result())
+        room.release()
+    return done

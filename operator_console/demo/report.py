@@ -17,13 +17,14 @@ _STYLE = """
 @media (prefers-color-scheme: dark) { :root { --ink: #e7ebf2; --soft: #9aa6b8; --line: #2e3746; --paper: #12161d;
   --wash: #1a202a; --good: #57c99a; --bad: #ff8a80 } }
 * { box-sizing: border-box }
-body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); max-width: 1080px;
+body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); max-width: 1280px;
   margin: 0 auto; padding: 24px 20px 64px }
 h1 { font-size: 26px; margin: 0 0 4px } h2 { font-size: 19px; margin: 40px 0 8px }
 h3 { font-size: 16px; margin: 24px 0 4px }
 p, li { color: var(--soft); max-width: 76ch } b { color: var(--ink) }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; display: block; overflow-x: auto }
-th, td { padding: 6px 10px; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap }
+th, td { padding: 6px 9px; font-size: 14px; border-bottom: 1px solid var(--line);
+  text-align: right; white-space: nowrap }
 th { color: var(--soft); font-weight: 500 } th:first-child, td:first-child { text-align: left }
 .good { color: var(--good) } .bad { color: var(--bad) }
 figure { margin: 8px 0 20px; background: var(--wash); border-radius: 8px; padding: 12px }
@@ -53,10 +54,14 @@ def _head(result: DemoResult) -> str:
     return (
         f"<h1>{escape(plan.title)}</h1>"
         f"<p>{len(plan.observers)} observers in {len(plan.cells)} cells on {len(plan.bands)} bands uploaded radio, "
-        f"{sum(band.teaches for band in plan.bands)} teachers were trained, {len(result.figures)} cells got a student "
-        f"each, and every observer of those cells ran it while anomalies were mixed into what it heard. "
+        f"{_counted(sum(band.teaches for band in plan.bands), 'teacher')} trained, {len(result.figures)} cells got a "
+        f"student each, and every observer of those cells ran it while anomalies were mixed into what it heard. "
         f"{result.total_s:.0f} s from start to end.</p><ul>{remarks}</ul>"
     )
+
+
+def _counted(count: int, thing: str) -> str:
+    return f"{count} {thing} was" if count == 1 else f"{count} {thing}s were"
 
 
 def _row(cells: list[str], tag: str = "td") -> str:
@@ -73,12 +78,13 @@ def _errors(result: DemoResult) -> str:
         "Gained",
         "Order to active",
         "Threshold",
-        "False alarms (stated 1 %)",
+        "False alarms",
     ]
     return (
         "<h2>Every cell has its own student</h2><p>Error is the RMSE in dB between predicted and measured spectra, "
-        "over later radio in which nothing was mixed, with the same windows for teacher and student. <b>Order to "
-        "active</b> is the time from ordering the student until the last observer of the cell ran it.</p><table>"
+        "over later radio in which nothing was mixed, with the same windows for teacher and student. Thresholds are "
+        "set for 1 % false alarms. <b>Order to active</b> is the time from ordering the student until the last "
+        "observer of the cell ran it.</p><table>"
         + _row(heading, "th")
         + "".join(_error_row(figures) for figures in result.figures)
         + "</table>"
