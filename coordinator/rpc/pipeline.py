@@ -12,10 +12,10 @@ WorkT = TypeVar("WorkT")
 async def in_batches(
     requests: AsyncIterator[RequestT], work: Callable[[RequestT], Awaitable[WorkT]], depth: int
 ) -> AsyncIterator[list[WorkT]]:
-    """Yield the results of `work` in the order of the requests; each batch holds what is done by then.
+    """Yield the results of `work` in the order of the requests; each batch holds up to `depth` that came in one go.
 
-    While the caller deals with a batch, work on later requests goes on, so a slow caller gets larger batches. At most
-    `depth` requests are in work or wait for their turn, so a fast sender waits instead of filling the memory.
+    A batch ends early where the sender pauses. At most `depth` requests are in work, those that come while the caller
+    deals with a batch included, so a fast sender waits instead of filling the memory.
     """
     room = asyncio.Semaphore(depth)
     begun: deque[asyncio.Future[WorkT]] = deque()
@@ -32,8 +32,12 @@ async def in_batches(
     try:
         while begun or not reader.done():
             if begun:
-                await begun[0]
-                yield _take_done(begun, room)
+                batch = []
+                while begun and len(batch) < depth:
+                    batch.append(await begun[0])
+                    begun.popleft()
+                    room.release()
+                yield batch
             else:
                 news.clear()
                 await news.wait()
@@ -42,12 +46,3 @@ async def in_batches(
         reader.cancel()
         for future in begun:
             future.cancel()
-
-
-def _take_done(begun: "deque[asyncio.Future[WorkT]]", room: asyncio.Semaphore) -> list[WorkT]:
-    """Take what is done from the front, and make room for as much."""
-    done = []
-    while begun and begun[0].done():
-        done.append(begun.popleft().result())
-        room.release()
-    return done
