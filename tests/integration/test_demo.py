@@ -19,7 +19,7 @@ def test_every_real_cells_student_beats_the_unadapted_teacher_on_later_radio(
     recordings_dir: Path, tmp_path: Path
 ) -> None:
     figures, report = tmp_path / "figures.json", tmp_path / "report.html"
-    command = ["demo", "--recordings", recordings_dir, "--json", figures, "--report", report]
+    command: list[str | Path] = ["demo", "--recordings", recordings_dir, "--json", figures, "--report", report]
     result = subprocess.run(
         [sys.executable, "-m", "operator_console", *command],
         cwd=tmp_path,
