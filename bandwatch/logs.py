@@ -2,14 +2,25 @@
 
 import logging
 import sys
+from typing import Any
 
 import structlog
+
+
+def _signed(program: str) -> structlog.typing.Processor:
+    """Return what adds the program to every line; a context variable would be unknown to threads."""
+
+    def sign(_logger: Any, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+        return {**event, "program": program}
+
+    return sign
 
 
 def configure_logs(program: str, *, level: int = logging.INFO) -> None:
     """Send structlog and the standard library's logs to standard error in one form."""
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
+        _signed(program),
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
@@ -32,4 +43,3 @@ def configure_logs(program: str, *, level: int = logging.INFO) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level)
-    structlog.contextvars.bind_contextvars(program=program)

@@ -1,9 +1,10 @@
 """What a release says of a model: its parts by digest, its errors, its thresholds and where it may run."""
 
 import json
+from datetime import UTC, datetime
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from bandwatch.errors import CorruptError
 
@@ -11,9 +12,19 @@ MANIFEST_FORMAT: Final = "bandwatch.manifest/1"
 LARGEST_MANIFEST_BYTES: Final = 1 << 20
 """A manifest of a few hundred tensors is some tens of kilobytes; more is an attack or a mistake."""
 
+
+def _in_utc(moment: datetime) -> datetime:
+    """Write equal moments alike."""
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("a time must lie between the years 1 and 9999 UTC") from error
+
+
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Decibels = Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)]
 Rate = Annotated[float, Field(gt=0, lt=1)]
+Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
 
 
 class _Frozen(BaseModel):
@@ -88,7 +99,7 @@ class Manifest(_Frozen):
     parent: str | None
     run: str
     content: ModelContent
-    created_at: AwareDatetime
+    created_at: Moment
 
     def to_bytes(self) -> bytes:
         """Return canonical JSON: sorted keys, no spaces, UTF-8. Equal manifests give equal bytes."""

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import Final, Self
 
@@ -17,11 +18,12 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_public_key,
 )
 
-from bandwatch.errors import CorruptError, InvalidArgumentError, NotFoundError
+from bandwatch.errors import CorruptError, FailedPreconditionError, InvalidArgumentError, NotFoundError
 
 _PURPOSE: Final = b"bandwatch release manifest\0"
 """Signed in front of the payload, so that a signature made for anything else is worth nothing here."""
-_PEM_END: Final = b"-----END PUBLIC KEY-----\n"
+_PEM_END: Final = b"-----END PUBLIC KEY-----"
+_KEY_ID: Final = re.compile(r"[0-9a-f]{16}")
 
 
 class BadSignatureError(CorruptError):
@@ -32,6 +34,25 @@ class BadSignatureError(CorruptError):
 
 def _key_id(public: Ed25519PublicKey) -> str:
     return hashlib.sha256(public.public_bytes(Encoding.Raw, PublicFormat.Raw)).hexdigest()[:16]
+
+
+def _envelope(payload: bytes, key_id: str, signature: bytes) -> bytes:
+    """Return the one form that an envelope of these parts has."""
+    parts = {
+        "payload": base64.b64encode(payload).decode(),
+        "key": key_id,
+        "signature": base64.b64encode(signature).decode(),
+    }
+    return json.dumps(parts, sort_keys=True, separators=(",", ":")).encode()
+
+
+def _read(path: Path, advice: str) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise NotFoundError(f"there is no {path}: {advice}") from error
+    except OSError as error:
+        raise FailedPreconditionError(f"{path} cannot be read ({error.strerror}): {advice}") from error
 
 
 class SigningKey:
@@ -51,12 +72,12 @@ class SigningKey:
 
         Raises:
             NotFoundError: There is no such file.
-            InvalidArgumentError: The file holds no unencrypted Ed25519 private key.
+            FailedPreconditionError: It cannot be read.
+            InvalidArgumentError: It holds no unencrypted Ed25519 private key.
         """
+        content = _read(path, "make a signing key with `bandwatch-coordinator make-keys`")
         try:
-            private = load_pem_private_key(path.read_bytes(), password=None)
-        except FileNotFoundError as error:
-            raise NotFoundError(f"no signing key at {path}: make one with `bandwatch-coordinator make-keys`") from error
+            private = load_pem_private_key(content, password=None)
         except (ValueError, TypeError, UnsupportedAlgorithm) as error:
             raise InvalidArgumentError(f"{path} holds no unencrypted private key in PEM form") from error
         if not isinstance(private, Ed25519PrivateKey):
@@ -73,12 +94,7 @@ class SigningKey:
 
     def seal(self, payload: bytes) -> bytes:
         """Return an envelope: JSON of the payload, the key's identifier and the signature."""
-        envelope = {
-            "payload": base64.b64encode(payload).decode(),
-            "key": _key_id(self._private.public_key()),
-            "signature": base64.b64encode(self._private.sign(_PURPOSE + payload)).decode(),
-        }
-        return json.dumps(envelope, sort_keys=True, separators=(",", ":")).encode()
+        return _envelope(payload, _key_id(self._private.public_key()), self._private.sign(_PURPOSE + payload))
 
 
 class TrustedKeys:
@@ -99,7 +115,7 @@ class TrustedKeys:
             if not part.strip():
                 continue
             try:
-                key = load_pem_public_key(part + _PEM_END)
+                key = load_pem_public_key(part + _PEM_END + b"\n")
             except (ValueError, UnsupportedAlgorithm) as error:
                 raise InvalidArgumentError("trusted keys must be public keys in PEM form") from error
             if not isinstance(key, Ed25519PublicKey):
@@ -115,18 +131,16 @@ class TrustedKeys:
 
         Raises:
             NotFoundError: There is no such file.
+            FailedPreconditionError: It cannot be read.
             InvalidArgumentError: See `parse`.
         """
-        try:
-            return cls.parse(path.read_bytes())
-        except FileNotFoundError as error:
-            raise NotFoundError(f"no trusted keys at {path}: copy trusted-keys.pem from the coordinator") from error
+        return cls.parse(_read(path, "copy trusted-keys.pem from the coordinator"))
 
     def open(self, envelope: bytes) -> bytes:
         """Return the payload of an envelope whose signature holds.
 
         Raises:
-            CorruptError: The bytes are no envelope.
+            CorruptError: The bytes are no envelope in the form that `seal` gives it.
             BadSignatureError: The key is not trusted, or the signature is not its own over these bytes.
         """
         try:
@@ -136,6 +150,9 @@ class TrustedKeys:
             key_id = str(parts["key"])
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise CorruptError("these bytes are no signed manifest") from error
+        # Base64 and JSON write one content in many ways: only one of them is an envelope, so nobody can vary it.
+        if not _KEY_ID.fullmatch(key_id) or envelope != _envelope(payload, key_id, signature):
+            raise CorruptError("these bytes are no signed manifest")
         key = self._keys.get(key_id)
         if key is None:
             raise BadSignatureError(f"the manifest is signed by key {key_id}, which is not trusted here")

@@ -32,7 +32,7 @@ async def in_batches(
     try:
         while begun or not reader.done():
             if begun:
-                batch = []
+                batch: list[WorkT] = []
                 while begun and len(batch) < depth:
                     batch.append(await begun[0])
                     begun.popleft()

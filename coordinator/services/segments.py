@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -142,7 +142,7 @@ async def _insert(session: AsyncSession, segments: list[NewSegment]) -> set[_Key
     connection = await session.connection()  # not the session, which splits rows by what is None in them
     inserted = await connection.execute(
         insert(Segment).on_conflict_do_nothing().returning(Segment.observer_id, Segment.boot_id, Segment.sequence),
-        [asdict(segment) for segment in segments],  # beside the statement, whose compiled form then serves again
+        [vars(segment) for segment in segments],  # beside the statement, whose compiled form then serves again
     )
     return {(observer, boot, sequence) for observer, boot, sequence in inserted}
 
