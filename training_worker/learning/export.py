@@ -22,8 +22,8 @@ from training_worker.learning.networks import FAMILY, LstmConfig, LstmPredictor,
 TOLERANCE_DB: Final = 1e-4
 """Largest difference between onnxruntime and torch in double precision, unless single precision itself loses more."""
 _TIMES_ROUNDING: Final = 4.0
-"""So many times what torch loses in single precision is still rounding: some networks amplify it over 100 steps, and were
-seen to lose 0.0001 dB of a window's error. A bias that is lost in the export costs whole decibels."""
+"""So many times what torch loses in single precision is still rounding: some networks amplify it over 100 steps, and
+lost 0.0001 dB of a window's error. A bias that is lost in the export costs whole decibels."""
 _PREFIX: Final = "predictor."
 _LSTM_GATES: Final = 4
 _EXPORTER_WARNINGS: Final = (
