@@ -1,11 +1,11 @@
 """Lists in pages: by key, so that rows which appear meanwhile neither repeat nor hide others."""
 
 import base64
-import binascii
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from datetime import datetime
+from typing import Any, Final, Generic, TypeVar
 
 from sqlalchemy import Select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -16,6 +16,8 @@ from coordinator.registry.entities import Entity
 
 DEFAULT_PAGE_SIZE = 100
 LARGEST_PAGE_SIZE = 1000
+
+_LARGEST_INTEGER: Final = 2**63 - 1
 
 EntityT = TypeVar("EntityT", bound=Entity)
 
@@ -51,9 +53,7 @@ async def read_page(
     """
     size = min(request.size or DEFAULT_PAGE_SIZE, LARGEST_PAGE_SIZE)
     if request.token:
-        last = tuple_(
-            *(_parse(column, value) for column, value in zip(key, _open(request.token, len(key)), strict=True))
-        )
+        last = tuple_(*_open(request.token, key))
         query = query.where(tuple_(*key) < last if newest_first else tuple_(*key) > last)
     query = query.order_by(*(column.desc() if newest_first else column.asc() for column in key)).limit(size + 1)
     entries = (await session.scalars(query)).all()
@@ -67,19 +67,21 @@ def _seal(values: list[Any]) -> str:
     return base64.urlsafe_b64encode(json.dumps(values, default=str).encode()).decode()
 
 
-def _open(token: str, length: int) -> list[Any]:
+def _open(token: str, key: Sequence[InstrumentedAttribute[Any]]) -> list[Any]:
     try:
         values = json.loads(base64.urlsafe_b64decode(token))
-    except (ValueError, binascii.Error, RecursionError) as error:
+        return [_parse(column, value) for column, value in zip(key, values, strict=True)]
+    except (ValueError, TypeError, RecursionError) as error:
         raise InvalidArgumentError("page_token must be the next_page_token of an earlier answer") from error
-    if not isinstance(values, list) or len(values) != length or not all(isinstance(v, str | int) for v in values):
-        raise InvalidArgumentError("page_token must be the next_page_token of an earlier answer")
-    return values
 
 
-def _parse(column: InstrumentedAttribute[Any], value: Any) -> Any:
+def _parse(column: InstrumentedAttribute[Any], value: object) -> Any:
+    """Return a part of a key as its column holds it, and nothing that PostgreSQL could not compare with it."""
     kind = column.type.python_type
-    try:
-        return kind.fromisoformat(value) if hasattr(kind, "fromisoformat") else kind(value)
-    except (ValueError, TypeError) as error:
-        raise InvalidArgumentError("page_token must be the next_page_token of an earlier answer") from error
+    if kind is datetime and isinstance(value, str):
+        return datetime.fromisoformat(value)
+    if kind is str and isinstance(value, str) and value.isascii() and value.isprintable():
+        return value
+    if kind is int and isinstance(value, int) and abs(value) <= _LARGEST_INTEGER:
+        return value
+    raise ValueError("no such value stands in this column")
