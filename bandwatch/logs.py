@@ -25,7 +25,9 @@ def configure_logs(program: str, *, level: int = logging.INFO) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     people = sys.stderr.isatty()
-    renderer = structlog.dev.ConsoleRenderer() if people else structlog.processors.JSONRenderer()
+    # Its own choice of stacks shows local variables, tokens among them.
+    for_people = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+    renderer = for_people if people else structlog.processors.JSONRenderer()
     last: list[structlog.typing.Processor] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta]
     if not people:
         last.append(structlog.processors.format_exc_info)

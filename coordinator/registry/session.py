@@ -4,10 +4,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
-from bandwatch.errors import UnavailableError
+from bandwatch.errors import ConflictError, InvalidArgumentError, UnavailableError
 
 STATEMENT_LIMIT_MS = 20_000
 """A statement that takes longer is a fault, not a wait."""
@@ -31,11 +31,19 @@ class Registry:
         """Give a session whose changes are committed together when the block ends, or not at all.
 
         Raises:
+            ConflictError: Another transaction made or changed the same thing first.
+            InvalidArgumentError: A value is none that the database can hold.
             UnavailableError: The database went away.
         """
         try:
             async with self._sessions.begin() as session:
                 yield session
+        except IntegrityError as error:
+            raise ConflictError("somebody else changed the same thing at the same time; read it again") from error
+        except DataError as error:
+            raise InvalidArgumentError(
+                "a text or number is none that the database can hold; leave out characters such as NUL"
+            ) from error
         except DBAPIError as error:
             if error.connection_invalidated or type(error.orig).__name__ == "OperationalError":
                 raise UnavailableError("the database cannot be reached at present; try again soon") from error

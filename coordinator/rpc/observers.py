@@ -26,7 +26,7 @@ from coordinator.services.refusals import Refused
 
 RECHECK_S = 30.0
 """A watch looks at the registry this often by itself, so that a lost hint costs a delay and no more."""
-SEGMENTS_IN_WORK = 8
+SEGMENTS_IN_WORK = 16
 """Segments of one stream whose blobs are being made durable at the same time."""
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from typing import TypeVar
 
 RequestT = TypeVar("RequestT")
@@ -11,7 +11,7 @@ WorkT = TypeVar("WorkT")
 
 async def in_batches(
     requests: AsyncIterator[RequestT], work: Callable[[RequestT], Awaitable[WorkT]], depth: int
-) -> AsyncIterator[list[WorkT]]:
+) -> AsyncGenerator[list[WorkT], None]:
     """Yield the results of `work` in the order of the requests; each batch holds up to `depth` that came in one go.
 
     A batch ends early where the sender pauses. At most `depth` requests are in work, those that come while the caller
@@ -46,3 +46,5 @@ async def in_batches(
         reader.cancel()
         for future in begun:
             future.cancel()
+        # Whoever leaves, by an error or early, leaves nothing running and no error unseen.
+        await asyncio.gather(reader, *begun, return_exceptions=True)

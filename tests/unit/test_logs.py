@@ -79,14 +79,34 @@ def test_what_is_below_the_level_is_not_written() -> None:
     assert [line["event"] for line in lines_of(quiet)] == ["trouble"]
 
 
-def test_people_on_a_terminal_read_lines_not_json() -> None:
+def on_a_terminal(body: str) -> str:
+    """Run a program that logs to a terminal, and return what people read there."""
     terminal, program_side = pty.openpty()
     try:
-        body = PROGRAM + 'log.info("segment stored", bytes=7)'
-        subprocess.run([sys.executable, "-c", body], stderr=program_side, check=True)
-        said = os.read(terminal, 4096).decode()
+        subprocess.run([sys.executable, "-c", PROGRAM + body], stderr=program_side, check=True, timeout=60)
+        return os.read(terminal, 65536).decode()
     finally:
         os.close(program_side)
         os.close(terminal)
+
+
+def test_people_on_a_terminal_read_lines_not_json() -> None:
+    said = on_a_terminal('log.info("segment stored", bytes=7)')
     assert "segment stored" in said
     assert not said.startswith("{")
+
+
+def test_people_see_the_stack_of_a_failure_but_not_the_secrets_in_its_variables() -> None:
+    said = on_a_terminal(
+        """
+def connect():
+    token = "hidden" + "-secret"
+    return 1 / 0
+try:
+    connect()
+except ZeroDivisionError:
+    log.exception("a call failed")
+"""
+    )
+    assert "ZeroDivisionError: division by zero" in said
+    assert "hidden-secret" not in said

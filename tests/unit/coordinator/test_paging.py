@@ -78,14 +78,13 @@ def test_any_other_token_is_an_invalid_argument_or_a_key_that_the_database_can_c
     key, _ = KEYS[listing]
     try:
         values = _open(token, key)
-    except InvalidArgumentError as error:
-        assert "next_page_token of an earlier answer" in error.message
+    except InvalidArgumentError:
         return
     assert len(values) == len(key)
     assert all(is_comparable(value) for value in values)
 
 
-HOSTILE = {
+HOSTILE: dict[str, tuple[object, Key]] = {
     "a character that no text of PostgreSQL holds": (["oak\0"], [Band.id]),
     "half a character": (["\ud800"], [Band.id]),
     "a number that no column holds": ([2**63], [Release.serial]),
@@ -102,7 +101,7 @@ HOSTILE = {
 @pytest.mark.parametrize("fault", HOSTILE)
 def test_a_token_that_could_only_break_the_query_is_refused(fault: str) -> None:
     value, key = HOSTILE[fault]
-    with pytest.raises(InvalidArgumentError):
+    with pytest.raises(InvalidArgumentError, match="must be the next_page_token of an earlier answer"):
         _open(token_of(value), key)
 
 
