@@ -15,6 +15,7 @@ from bandwatch.artifacts.signing import SigningKey
 from bandwatch.errors import NotFoundError, UnavailableError
 from coordinator.jobs import Broker
 from coordinator.notices import Notices, set_within
+from coordinator.registry import schema
 from coordinator.registry.session import Registry
 from coordinator.rpc.admin import AdminServicer
 from coordinator.rpc.identity import Doorkeeper
@@ -113,6 +114,7 @@ def stop_on_signals() -> asyncio.Event:
 async def serve(settings: CoordinatorSettings) -> None:
     """Serve until told to stop."""
     stop = stop_on_signals()
+    await asyncio.to_thread(schema.require_newest, settings.sqlalchemy_url())
     async with running(settings) as port:
         _log.info("coordinator serves", address=settings.listen, port=port)
         await stop.wait()
@@ -125,10 +127,13 @@ async def schedule(settings: CoordinatorSettings) -> None:
     registry = Registry(settings.sqlalchemy_url(), connections=1)
     broker = Broker(settings.redis_url)
     try:
-        await asyncio.to_thread(broker.check)
         _log.info("scheduler sweeps", every_s=SWEEP_S)
+        checked = False
         while not stop.is_set():
             try:
+                if not checked:
+                    await asyncio.to_thread(broker.check)
+                    checked = True
                 await sweep(registry, broker, settings)
             except UnavailableError as error:
                 _log.warning("sweep postponed", reason=error.message)

@@ -2,6 +2,7 @@
 
 import asyncio
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import redis
 import structlog
@@ -52,7 +53,7 @@ class Broker:
             with redis.Redis.from_url(self._url, socket_connect_timeout=2, socket_timeout=5) as client:
                 settings: Any = client.config_get("maxmemory-policy")
         except redis.RedisError as error:
-            raise UnavailableError(f"Redis at {self._url} does not answer: {error}") from error
+            raise UnavailableError(f"Redis at {_place(self._url)} does not answer: {error}") from error
         policy = settings.get("maxmemory-policy", "noeviction")
         if policy != "noeviction":
             raise FailedPreconditionError(
@@ -63,3 +64,9 @@ class Broker:
     def close(self) -> None:
         """Close the broker's connections."""
         self._celery.close()
+
+
+def _place(url: str) -> str:
+    """Return a URL without user and password, fit for a log."""
+    parts = urlsplit(url)
+    return f"{parts.hostname}:{parts.port}{parts.path}"

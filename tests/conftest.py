@@ -6,6 +6,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import settings
+
+# A busy machine is slow, and that is no fault of the code.
+settings.register_profile("bandwatch", deadline=None)
+settings.load_profile("bandwatch")
 
 BESIDE_THE_CHECKOUT = Path(__file__).resolve().parents[2] / "shared" / "recordings"
 

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 
-from bandwatch.errors import BandwatchError, ConflictError, CorruptError, FailedPreconditionError, InvalidArgumentError
+from bandwatch.errors import BandwatchError, ConflictError, FailedPreconditionError, InvalidArgumentError
 from bandwatch.logs import configure_logs
 
 cli = typer.Typer(
@@ -45,7 +45,7 @@ def execute() -> None:
     except ConflictError as error:
         typer.echo(error.message)
         sys.exit(attempts.LEASE_LOST)
-    except (InvalidArgumentError, FailedPreconditionError, CorruptError) as error:
+    except (InvalidArgumentError, FailedPreconditionError) as error:
         typer.echo(error.message)
         sys.exit(attempts.RETRY_IN_VAIN)
 

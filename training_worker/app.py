@@ -13,14 +13,16 @@ TRAINING_QUEUE: Final = "bandwatch-training"
 
 
 def make_celery(redis_url: str) -> Celery:
-    """Return a Celery application that keeps what it can; what Redis loses, the coordinator announces again."""
+    """Return a Celery application. What Redis or a killed worker loses, the coordinator announces again.
+
+    So a message is acknowledged when it is taken. Acknowledging it late would guard nothing here, and a worker whose
+    acknowledgement fails because Redis is away at that moment never asks for a message again.
+    """
     celery = Celery("bandwatch", broker=redis_url)
     celery.conf.update(
         accept_content=["json"],
         task_serializer="json",
         task_ignore_result=True,
-        task_acks_late=True,
-        task_reject_on_worker_lost=True,
         worker_prefetch_multiplier=1,
         worker_hijack_root_logger=False,
         worker_enable_remote_control=False,

@@ -22,7 +22,7 @@ from bandwatch.wire.v1 import model_pb2, training_service_pb2
 from bandwatch.wire.v1.training_service_pb2_grpc import TrainingServiceStub
 
 TRANSFER_DEADLINE_S: Final = 300.0
-"""Deadline of one blob; a broken transfer resumes."""
+"""Deadline of one blob."""
 
 Parameters = ParamSpec("Parameters")
 ResultT = TypeVar("ResultT")
@@ -139,7 +139,7 @@ class TrainingClient:
 
     @_retried
     def blob(self, reference: BlobReference) -> bytes:
-        """Return a blob, fetching what the cache lacks and going on where a broken transfer stopped.
+        """Return a blob, fetching what the cache lacks.
 
         Raises:
             NotFoundError: The coordinator does not hold it.
@@ -150,12 +150,15 @@ class TrainingClient:
                 return self._cache.read(reference.digest)
             except CorruptError:
                 self._cache.remove(reference.digest)
-        with self._cache.incoming(reference) as incoming, bandwatch_errors():
-            request = training_service_pb2.ReadBlobRequest(digest=reference.digest, offset=incoming.offset)
+        content = bytearray()
+        with bandwatch_errors():
+            request = training_service_pb2.ReadBlobRequest(digest=reference.digest)
             for part in self._service.ReadBlob(request, timeout=TRANSFER_DEADLINE_S):
-                incoming.append(part.chunk)
-            incoming.finish()
-        return self._cache.read(reference.digest)
+                content += part.chunk
+                if len(content) > reference.size_bytes:
+                    break
+        self._cache.write_verified(bytes(content), reference)
+        return bytes(content)
 
     @_retried
     def store(self, content: bytes) -> BlobReference:
@@ -207,13 +210,15 @@ class TrainingClient:
             return self._service.FinishRun(request, timeout=CALL_DEADLINE_S).model.name
 
     @_retried
-    def fail(self, lease: Lease, error: str, *, retryable: bool) -> None:
-        """Give a run back with what went wrong.
+    def fail(self, lease: Lease, error: str, *, retryable: bool, interrupted: bool) -> None:
+        """Give a run back with what went wrong; an attempt that was only interrupted does not count.
 
         Raises:
             ConflictError: The lease was lost.
         """
-        request = training_service_pb2.FailRunRequest(lease=_lease_message(lease), error=error, retryable=retryable)
+        request = training_service_pb2.FailRunRequest(
+            lease=_lease_message(lease), error=error, retryable=retryable, interrupted=interrupted
+        )
         with bandwatch_errors():
             self._service.FailRun(request, timeout=CALL_DEADLINE_S)
 

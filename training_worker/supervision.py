@@ -61,15 +61,17 @@ class Supervisor:
         _log.info("attempt ended", run=run, fence=claimed.lease.fence, code=code)
         if code == CLEAN_END:
             shutil.rmtree(workspace_of(self._settings.data_dir, run))
+        elif code == STOPPED:
+            self._give_back(claimed.lease, "the worker was stopped", retryable=True, interrupted=True)
         elif code != LEASE_LOST:
-            words = "the worker was stopped" if code == STOPPED else _last_words(self._log_file(claimed), code)
-            self._give_back(claimed.lease, words, retryable=code != RETRY_IN_VAIN)
+            words = _last_words(self._log_file(claimed), code)
+            self._give_back(claimed.lease, words, retryable=code != RETRY_IN_VAIN, interrupted=False)
 
     def _log_file(self, claimed: ClaimedRun) -> Path:
         return log_of(self._settings.data_dir, claimed.lease.run, claimed.lease.fence)
 
     def _attempt(self, claimed: ClaimedRun) -> int:
-        command = [sys.executable, "-m", "training_worker", "execute"]
+        command = [sys.executable, "-P", "-m", "training_worker", "execute"]
         with (
             self._log_file(claimed).open("wb") as output,
             subprocess.Popen(  # noqa: S603 - our own module under our own interpreter
@@ -110,9 +112,9 @@ class Supervisor:
             _log.warning("lease not renewed; trying again", run=lease.run, reason=error.message)
         return True
 
-    def _give_back(self, lease: Lease, words: str, *, retryable: bool) -> None:
+    def _give_back(self, lease: Lease, words: str, *, retryable: bool, interrupted: bool) -> None:
         try:
-            self._client.fail(lease, words, retryable=retryable)
+            self._client.fail(lease, words, retryable=retryable, interrupted=interrupted)
         except BandwatchError as error:
             _log.warning("run not given back; its lease will run out", run=lease.run, reason=error.message)
 
@@ -127,5 +129,5 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
 
 
 def _last_words(log: Path, code: int) -> str:
-    tail = log.read_text(errors="replace").strip()[-_LAST_WORDS:]
+    tail = log.read_text(errors="replace").replace("\0", "").strip()[-_LAST_WORDS:]
     return tail or f"the attempt ended with code {code} and said nothing"

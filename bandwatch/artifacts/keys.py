@@ -6,10 +6,15 @@ from pathlib import Path
 
 from bandwatch.artifacts.blobs import sync_folder
 from bandwatch.artifacts.signing import SigningKey
+from bandwatch.errors import FailedPreconditionError
 
 
 def make_keys(folder: Path) -> list[Path]:
-    """Make what a folder lacks of signing.key, trusted-keys.pem, operator.token and worker.token; return those."""
+    """Make what a folder lacks of signing.key, trusted-keys.pem, operator.token and worker.token; return those.
+
+    Raises:
+        FailedPreconditionError: Observers trust a key that is lost.
+    """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     made: list[Path] = []
 
@@ -17,6 +22,11 @@ def make_keys(folder: Path) -> list[Path]:
         made.append(folder / name)
         _write_private(folder / name, content)
 
+    if (folder / "trusted-keys.pem").exists() and not (folder / "signing.key").exists():
+        raise FailedPreconditionError(
+            f"{folder} holds trusted-keys.pem but not the signing.key that it belongs to: put the key back, or remove "
+            "trusted-keys.pem to begin with a new key, which every observer must then be given"
+        )
     if not (folder / "signing.key").exists():
         make("signing.key", SigningKey.generate().private_pem())
     if not (folder / "trusted-keys.pem").exists():

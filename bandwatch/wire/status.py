@@ -31,6 +31,7 @@ _ERROR: Final[dict[grpc.StatusCode, type[BandwatchError]]] = {status: kind for k
     grpc.StatusCode.UNIMPLEMENTED: errors.FailedPreconditionError,
 }
 
+_AWAY: Final = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED}
 _CALL: Final = (grpc.Call, grpc.aio.AioRpcError)
 
 
@@ -45,7 +46,7 @@ def error_of(error: grpc.RpcError) -> BandwatchError:
     details = error.details() if isinstance(error, _CALL) else str(error)
     kind = _ERROR.get(code, errors.UnavailableError)
     said_so_itself = ERROR_CODE in dict(error.trailing_metadata() or ()) if isinstance(error, _CALL) else False
-    if kind is errors.UnavailableError and not said_so_itself:
+    if code in _AWAY and not said_so_itself:
         return kind(f"the coordinator cannot be reached or did not answer: {details or code.name}")
     return kind(details or code.name.lower())
 

@@ -1,12 +1,19 @@
 """Brings the database to the schema of this version."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 from alembic import command
 from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.engine import URL
+from sqlalchemy.exc import OperationalError
+
+from bandwatch.errors import FailedPreconditionError, UnavailableError
 
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
 _MIGRATION_LOCK: Final = 0x62616E64
@@ -21,13 +28,43 @@ def configuration(connection: Connection) -> Config:
     return config
 
 
-def migrate(url: URL) -> None:
-    """Upgrade the database to the newest schema, waiting at most 10 s for any lock."""
-    engine = create_engine(url)
+@contextmanager
+def _connected(url: URL) -> Iterator[Connection]:
+    engine = create_engine(url, connect_args={"connect_timeout": 5})
     try:
         with engine.begin() as connection:
-            connection.execute(text("SET LOCAL lock_timeout = '10s'"))
-            connection.execute(text(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})"))
-            command.upgrade(configuration(connection), "head")
+            yield connection
+    except OperationalError as error:
+        place = url.render_as_string(hide_password=True)
+        raise UnavailableError(f"the database at {place} cannot be used: {error.orig}") from error
     finally:
         engine.dispose()
+
+
+def migrate(url: URL) -> None:
+    """Upgrade the database to the newest schema, waiting at most 10 s for any lock.
+
+    Raises:
+        UnavailableError: The database cannot be reached, or somebody else holds its locks.
+    """
+    with _connected(url) as connection:
+        connection.execute(text("SET LOCAL lock_timeout = '10s'"))
+        connection.execute(text(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})"))
+        command.upgrade(configuration(connection), "head")
+
+
+def require_newest(url: URL) -> None:
+    """See that the database has the schema of this version.
+
+    Raises:
+        UnavailableError: The database cannot be reached.
+        FailedPreconditionError: It has another schema.
+    """
+    with _connected(url) as connection:
+        found = MigrationContext.configure(connection).get_current_revision()
+        wanted = ScriptDirectory.from_config(configuration(connection)).get_current_head()
+    if found != wanted:
+        raise FailedPreconditionError(
+            f"the database has schema {found or 'none'}, and this version needs {wanted}: "
+            "run `bandwatch-coordinator migrate` first"
+        )

@@ -3,8 +3,10 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import psycopg
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
 from bandwatch.errors import ConflictError, InvalidArgumentError, UnavailableError
@@ -45,9 +47,11 @@ class Registry:
                 "a text or number is none that the database can hold; leave out characters such as NUL"
             ) from error
         except DBAPIError as error:
-            if error.connection_invalidated or type(error.orig).__name__ == "OperationalError":
+            if error.connection_invalidated or isinstance(error.orig, psycopg.OperationalError):
                 raise UnavailableError("the database cannot be reached at present; try again soon") from error
             raise
+        except PoolTimeoutError as error:
+            raise UnavailableError("the database is too busy at present; try again soon") from error
 
     async def close(self) -> None:
         """Close every connection."""

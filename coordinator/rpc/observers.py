@@ -20,13 +20,14 @@ from coordinator.rpc.edge import Context
 from coordinator.rpc.identity import current_caller
 from coordinator.rpc.messages import desired_message, new_anomaly, new_segment
 from coordinator.rpc.pipeline import in_batches
+from coordinator.rpc.turnstile import Turnstile
 from coordinator.rpc.validation import first_problem
 from coordinator.services import anomalies, observers, segments
 from coordinator.services.refusals import Refused
 
 RECHECK_S = 30.0
 """A watch looks at the registry this often by itself, so that a lost hint costs a delay and no more."""
-SEGMENTS_IN_WORK = 16
+SEGMENTS_IN_WORK = 8
 """Segments of one stream whose blobs are being made durable at the same time."""
 
 
@@ -58,6 +59,7 @@ class ObserverServicer(observer_service_pb2_grpc.ObserverServiceServicer):
         self._model_blobs = model_blobs
         self._limits = limits
         self._stopping = stopping
+        self._turnstile = Turnstile()
 
     async def Sync(self, request: pb.SyncRequest, context: Context) -> pb.SyncResponse:
         """Record the reported state and return the desired one."""
@@ -74,7 +76,7 @@ class ObserverServicer(observer_service_pb2_grpc.ObserverServiceServicer):
         """Say each new revision until the caller or the coordinator goes."""
         observer_id = current_caller.get().observer_id
         known = request.known_revision
-        with self._notices.watching(observer_id) as changed:
+        with self._turnstile.entered(observer_id, "Watch"), self._notices.watching(observer_id) as changed:
             while not self._stopping.is_set():
                 changed.clear()
                 async with self._registry.transaction() as session:
@@ -90,9 +92,10 @@ class ObserverServicer(observer_service_pb2_grpc.ObserverServiceServicer):
         self, request_iterator: AsyncIterator[pb.UploadSegmentsRequest], context: Context
     ) -> AsyncIterator[pb.UploadSegmentsResponse]:
         """Answer each segment alone, in order, once it is durable or refused."""
-        async for batch in in_batches(request_iterator, self._admit, SEGMENTS_IN_WORK):
-            for response in await self._store(batch):
-                yield response
+        with self._turnstile.entered(current_caller.get().observer_id, "UploadSegments"):
+            async for batch in in_batches(request_iterator, self._admit, SEGMENTS_IN_WORK):
+                for response in await self._store(batch):
+                    yield response
 
     async def _admit(self, request: pb.UploadSegmentsRequest) -> tuple[Origin, segments.Admitted | Refused]:
         problem = first_problem(request)
@@ -123,8 +126,9 @@ class ObserverServicer(observer_service_pb2_grpc.ObserverServiceServicer):
 
     async def FetchBlob(self, request: pb.FetchBlobRequest, context: Context) -> AsyncIterator[pb.FetchBlobResponse]:
         """Stream a manifest, graph or tensor."""
-        async for chunk in blob_chunks(self._model_blobs, request.digest, request.offset):
-            yield pb.FetchBlobResponse(chunk=chunk)
+        with self._turnstile.entered(current_caller.get().observer_id, "FetchBlob"):
+            async for chunk in blob_chunks(self._model_blobs, request.digest, request.offset):
+                yield pb.FetchBlobResponse(chunk=chunk)
 
     async def ReportAnomalies(self, request: pb.ReportAnomaliesRequest, context: Context) -> pb.ReportAnomaliesResponse:
         """Record anomalies and answer each alone."""

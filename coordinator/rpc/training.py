@@ -141,6 +141,7 @@ class TrainingServicer(training_service_pb2_grpc.TrainingServiceServicer):
                 request.lease.fence,
                 request.error,
                 retryable=request.retryable,
+                interrupted=request.interrupted,
                 attempts=self._attempts,
             )
         return pb.FailRunResponse(run=run_message(run))

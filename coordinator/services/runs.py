@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from bandwatch import names
 from bandwatch.artifacts.manifest import ModelContent
 from bandwatch.errors import AlreadyExistsError, ConflictError, FailedPreconditionError, NotFoundError
-from bandwatch.spectrogram.bands import FRAME_SECONDS, WINDOW_FRAMES
+from bandwatch.spectrogram.bands import FRAME_SECONDS, TARGET_FRAMES
 from coordinator.registry.entities import (
     Band,
     Cell,
@@ -79,7 +79,7 @@ async def order(
     kind = RunKind.TEACHER if isinstance(wanted, TeacherOrder) else RunKind.STUDENT
     before = await session.get(TrainingRun, run_id)
     if before is not None:
-        if before.order == asdict(wanted):
+        if (before.order, before.seed, before.release_on_success) == (asdict(wanted), seed, release_on_success):
             return before
         raise AlreadyExistsError(f"{names.runs.name(run_id)} exists already with another order; choose another name")
     cell_ids = await _cells_of(session, wanted)
@@ -130,13 +130,13 @@ async def _cells_of(session: AsyncSession, wanted: TeacherOrder | StudentOrder) 
 
 def _refusals(rules: DataRules) -> dict[str, ColumnElement[bool]]:
     """Why a segment may not train, by reason."""
-    windows = Segment.frame_count / float(WINDOW_FRAMES)
+    scored = Segment.frame_count / float(TARGET_FRAMES)  # windows that predict every frame once
     return {
         "not uploaded for training": Segment.purpose != Purpose.TRAINING,
         "lost samples": Segment.lost_samples > 0,
         "clipped": Segment.clipped_share > rules.clipped_share_limit,
         "noise only": Segment.noise_only.is_(True),
-        "flagged as anomalous": Segment.anomalous_windows > rules.anomalous_share_limit * windows,
+        "flagged as anomalous": Segment.anomalous_windows > rules.anomalous_share_limit * scored,
     }
 
 
@@ -276,15 +276,19 @@ async def _model_of(session: AsyncSession, run: TrainingRun, content: ModelConte
 
 
 async def fail(
-    session: AsyncSession, run_id: str, fence: int, error: str, *, retryable: bool, attempts: int
+    session: AsyncSession, run_id: str, fence: int, error: str, *, retryable: bool, interrupted: bool, attempts: int
 ) -> TrainingRun:
     """Give a run back with what went wrong: to be tried again, or ended when that cannot help.
+
+    An attempt that was interrupted, because its worker was stopped, does not count.
 
     Raises:
         ConflictError: The lease was lost.
     """
     run = await hold(session, run_id, fence)
     run.last_error, run.lease_until = error, None
+    if interrupted:
+        run.attempts -= 1
     if retryable and run.attempts < attempts:
         run.state, run.published_at = RunState.QUEUED, None
     else:

@@ -26,7 +26,7 @@ class Agent:
         environment = {f"BANDWATCH_AGENT_{key.upper()}": str(value) for key, value in settings.items()}
         with log.open("ab") as output:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "observer_agent", "run"],
+                [sys.executable, "-P", "-m", "observer_agent", "run"],
                 env={**os.environ, **_ONE_THREAD, **environment},
                 stdin=subprocess.DEVNULL,
                 stdout=output,

@@ -14,8 +14,8 @@ CELLS = {"oak": (17, "b880", 0.5), "elm": (204, "b880", 0.7), "bay": (81, "b750"
 """Cell identity, band and load of each cell."""
 SIGNAL_TO_NOISE_DB = {"static": 12.0, "walking": 10.0, "driving": 8.0}
 
-LEARN_S = 8.0
-CLEAN_S = 4.0
+LEARN_S = 6.0
+CLEAN_S = 3.0
 INTERFERENCE_RATIO_DB = 10.0
 KIND_S = 0.5
 """Time for the bursts of each kind of anomaly."""

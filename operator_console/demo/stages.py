@@ -297,7 +297,7 @@ class Demo:
             files.append(str(path))
         result = subprocess.run(  # noqa: S603 - our own worker under our own interpreter
             [
-                *(sys.executable, "-m", "training_worker", "evaluate", "--stride-frames", "10"),
+                *(sys.executable, "-P", "-m", "training_worker", "evaluate", "--stride-frames", "10"),
                 *(argument for model in models for argument in ("--model", model)),
                 *files,
             ],

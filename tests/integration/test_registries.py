@@ -17,6 +17,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 from sqlalchemy import URL, create_engine, inspect, make_url, select, text
 
+from bandwatch.errors import FailedPreconditionError, UnavailableError
 from bandwatch.wire.channel import open_blocking_channel
 from bandwatch.wire.v1 import admin_service_pb2 as pb
 from bandwatch.wire.v1 import spectrum_pb2
@@ -25,7 +26,7 @@ from coordinator.registry.entities import Entity, Observer
 from coordinator.registry.session import Registry
 from coordinator.rpc.identity import ROLE_OF_SERVICE
 from coordinator.services.paging import _seal
-from coordinator.settings import ENVIRONMENT_PREFIX
+from coordinator.settings import ENVIRONMENT_PREFIX, CoordinatorSettings
 from tests.integration.conftest import Coordinator, Network
 
 if TYPE_CHECKING:  # this name exists in the stubs only
@@ -285,3 +286,17 @@ async def test_coordinators_that_migrate_at_the_same_time_wait_for_one_another(u
     engine = create_engine(url)
     assert set(inspect(engine).get_table_names()) == {*Entity.metadata.tables, "alembic_version"}
     engine.dispose()
+
+
+def test_a_coordinator_does_not_serve_a_database_without_its_schema(database_url: str) -> None:
+    settings = CoordinatorSettings.model_validate({"database_url": database_url})
+    with pytest.raises(FailedPreconditionError, match="bandwatch-coordinator migrate"):
+        schema.require_newest(settings.sqlalchemy_url())
+    schema.migrate(settings.sqlalchemy_url())
+    schema.require_newest(settings.sqlalchemy_url())
+
+
+def test_a_database_that_is_away_is_told_in_a_sentence() -> None:
+    settings = CoordinatorSettings.model_validate({"database_url": "postgresql://nobody@127.0.0.1:1/nothing"})
+    with pytest.raises(UnavailableError, match="cannot be used"):
+        schema.migrate(settings.sqlalchemy_url())

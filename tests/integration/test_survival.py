@@ -120,7 +120,7 @@ def _assert_contiguous(segments: list[Segment]) -> None:
 def test_a_run_whose_worker_is_killed_is_taken_up_again_where_it_stood(
     open_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("BANDWATCH_COORDINATOR_LEASE_S", "3")
+    monkeypatch.setenv("BANDWATCH_COORDINATOR_LEASE_S", "6")
     with _running(open_folder) as stack, AdminClient(stack.address, stack.operator_token) as client:
         token = _register(client, timedelta(seconds=24))
         with _agent(open_folder, stack, token, seconds=24):
@@ -139,3 +139,16 @@ def test_a_run_whose_worker_is_killed_is_taken_up_again_where_it_stood(
     assert second_attempt[-1].state == TRAINING_RUN_STATE_SUCCEEDED
     assert not any(stage.startswith("epoch 1 ") for stage in epochs)
     assert second_attempt[-1].model
+
+
+def test_a_broker_killed_while_a_run_trains_keeps_no_later_run_waiting(open_folder: Path) -> None:
+    with _running(open_folder) as stack, AdminClient(stack.address, stack.operator_token) as client:
+        token = _register(client, timedelta(seconds=8))
+        with _agent(open_folder, stack, token, seconds=8):
+            _until(lambda: client.segment_totals().span.total_seconds() > 7.5, "radio stored")
+        first = client.create_teacher_run("bands/north", max_epochs=2, stride_frames=50, seed=1)
+        _until(lambda: client.get_run(first.name).attempts == 1, "the first run begun")
+        stack.kill("redis")
+        _until(lambda: client.get_run(first.name).state == TRAINING_RUN_STATE_SUCCEEDED, "the first run ended")
+        second = client.create_teacher_run("bands/north", max_epochs=1, stride_frames=50, seed=2)
+        _until(lambda: client.get_run(second.name).state == TRAINING_RUN_STATE_SUCCEEDED, "the second run ended")

@@ -172,6 +172,25 @@ async def test_a_failed_run_is_tried_again_until_its_attempts_are_used_up(
     assert (await _run(coordinator)).last_error == "crash 2"
 
 
+async def test_an_attempt_whose_worker_was_stopped_does_not_count(coordinator: Coordinator, network: Network) -> None:
+    await _upload(coordinator, network, 1)
+    await _order(coordinator, _teacher())
+    for _ in range(5):
+        claimed = await _claim(coordinator)
+        async with coordinator.training() as service:
+            request = training_service_pb2.FailRunRequest(
+                lease=claimed.lease, error="the worker was stopped", retryable=True, interrupted=True
+            )
+            given_back = await service.FailRun(request)
+    assert (given_back.run.state, given_back.run.attempts) == (TRAINING_RUN_STATE_QUEUED, 0)
+
+
+async def test_ordering_again_with_another_seed_is_refused(coordinator: Coordinator, network: Network) -> None:
+    await _upload(coordinator, network, 1)
+    await _order(coordinator, _teacher(seed=1))
+    assert (await _refused(_order(coordinator, _teacher(seed=2)))).code() is grpc.StatusCode.ALREADY_EXISTS
+
+
 async def test_a_run_whose_workers_all_vanish_ends_as_failed(
     start_coordinator: StartCoordinator, coordinator: Coordinator, network: Network
 ) -> None:

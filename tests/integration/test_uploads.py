@@ -1,5 +1,6 @@
 """Segments on their way into the registry."""
 
+import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
@@ -143,3 +144,16 @@ async def test_anomalies_are_accepted_one_by_one(coordinator: Coordinator, netwo
     assert [outcome.accepted for outcome in answer.outcomes] == [True, False, False, True, True]
     assert listed.total_size == 2
     assert {entry.observer for entry in listed.anomalies} == {"observers/roof"}
+
+
+async def test_an_observer_may_hold_only_so_many_streams_and_others_are_served(
+    coordinator: Coordinator, network: Network
+) -> None:
+    async with coordinator.observer(network.tokens["roof"]) as service:
+        watches = [service.Watch(observer_service_pb2.WatchRequest()) for _ in range(5)]
+        answers = await asyncio.gather(*(watch.read() for watch in watches), return_exceptions=True)
+        refused = [answer for answer in answers if isinstance(answer, grpc.aio.AioRpcError)]
+        assert [error.code() for error in refused] == [grpc.StatusCode.UNAVAILABLE]
+        async with coordinator.observer(network.tokens["van"]) as other:
+            first = await anext(aiter(other.Watch(observer_service_pb2.WatchRequest())))
+            assert first.revision == 1

@@ -374,9 +374,12 @@ class FailRunRequest(_message.Message):
     LEASE_FIELD_NUMBER: _builtins.int
     ERROR_FIELD_NUMBER: _builtins.int
     RETRYABLE_FIELD_NUMBER: _builtins.int
+    INTERRUPTED_FIELD_NUMBER: _builtins.int
     error: _builtins.str
     retryable: _builtins.bool
     """False when trying again cannot help."""
+    interrupted: _builtins.bool
+    """True when the worker was stopped: the attempt does not count against the run."""
     @_builtins.property
     def lease(self) -> Global___Lease: ...
     def __init__(
@@ -385,10 +388,11 @@ class FailRunRequest(_message.Message):
         lease: Global___Lease | None = ...,
         error: _builtins.str = ...,
         retryable: _builtins.bool = ...,
+        interrupted: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["lease", b"lease"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "lease", b"lease", "retryable", b"retryable"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "interrupted", b"interrupted", "lease", b"lease", "retryable", b"retryable"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
