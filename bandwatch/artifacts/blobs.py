@@ -119,11 +119,15 @@ class BlobStore:
         """Store content whose digest the caller has just computed, and return its reference."""
         if not self.contains(digest):
             aside = self._incoming / f"{digest}.{secrets.token_hex(8)}"
-            with aside.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            self.adopt(aside, digest)
+            try:
+                with aside.open("wb") as file:
+                    file.write(content)
+                    file.flush()
+                    os.fsync(file.fileno())
+                self.adopt(aside, digest)
+            except BaseException:
+                aside.unlink(missing_ok=True)
+                raise
         return BlobReference(digest=digest, size_bytes=len(content))
 
     def write_verified(self, content: bytes, reference: BlobReference) -> None:

@@ -16,7 +16,7 @@ from observer_agent.agent.listening import Setup
 from observer_agent.detection.model import ScoringModel
 from observer_agent.models.desired import AssignedRelease, DesiredState, load_desired, save_desired
 from observer_agent.models.store import ModelStore, is_meant_for
-from observer_agent.uplink.client import Uplink
+from observer_agent.uplink.client import Uplink, WatchRefusedError
 from observer_agent.uplink.messages import Refusal, Report
 
 _SHORTEST_POLL_S: Final = 0.1
@@ -54,6 +54,7 @@ class Convergence:
         self._on_setup = on_setup
         self._on_credit = on_credit
         self._running: AssignedRelease | None = None
+        self._poll_s = 0.0
         self._hint = asyncio.Event()
         self._heard = asyncio.Event()
 
@@ -84,6 +85,7 @@ class Convergence:
             told = self._make_report()
             orders = await self._uplink.sync(told)
             self.last_sync_at = datetime.now(UTC)
+            self._poll_s = orders.next_poll_s
             self._on_credit(orders.upload_credit_bytes)
             await self._become(orders.desired)
         finally:
@@ -102,12 +104,16 @@ class Convergence:
             await self._uplink.sync(self._make_report())
 
     async def watch(self) -> None:
-        """Listen for hints that the desired state has changed."""
+        """Listen for hints that the desired state has changed. While that is refused, asking by itself must do."""
         await self._heard.wait()
         revision = 0 if self.desired is None else self.desired.revision
-        async for newer in self._uplink.watch(revision):
-            if self.desired is None or newer != self.desired.revision:
-                self._hint.set()
+        try:
+            async for newer in self._uplink.watch(revision):
+                if self.desired is None or newer != self.desired.revision:
+                    self._hint.set()
+        except WatchRefusedError:
+            await asyncio.sleep(self._poll_s)
+            raise
 
     async def _become(self, desired: DesiredState) -> None:
         if desired != self.desired:

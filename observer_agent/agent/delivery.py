@@ -47,6 +47,7 @@ class Delivery:
         self._anomalies.clear()
         anomalies = await asyncio.to_thread(self._spool.anomalies, _REPORTED_AT_ONCE)
         if not anomalies:
+            self._settled.set()  # on the way to nothing, the spool may have dropped what was damaged
             await self._anomalies.wait()
             return
         outcomes = await self._uplink.report_anomalies(anomalies)

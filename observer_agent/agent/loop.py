@@ -72,7 +72,7 @@ class Agent:
             settings.data_dir / "desired.json",
             store,
             uplink,
-            Adoption(store, uplink, partial(load_model, read_blob=store.read, threads=settings.onnx_threads)),
+            Adoption(store, uplink, partial(load_model, read_blob=store.read, threads=settings.onnx_threads), settings),
             make_report=self._report,
             on_setup=self._set_up,
             on_credit=self._delivery.allow,

@@ -21,7 +21,7 @@ class ScoredWindows:
     """Windows that one model scored at once.
 
     `first_frames` int64 [n] counts frames from the start of the stream; `error_db` float32 [n]; `anomalous` bool [n];
-    `predicted` codes float32 [n, 25, 128]. An error that is not a number is never anomalous.
+    `predicted` codes float32 [n, 25, 128]. An error that is not finite is never anomalous.
     """
 
     model: str
@@ -132,6 +132,6 @@ class Pipeline:
             error_db=error_db,
             threshold_db=threshold_db,
             false_alarm_rate=rate,
-            anomalous=error_db > threshold_db,
+            anomalous=np.isfinite(error_db) & (error_db > threshold_db),
             predicted=predicted,
         )

@@ -31,6 +31,7 @@ CREATE INDEX items_by_lane ON items (quarantined, lane, sequence);
 """
 _PASSING: Final = frozenset(
     {
+        sqlite3.SQLITE_AUTH,
         sqlite3.SQLITE_BUSY,
         sqlite3.SQLITE_CANTOPEN,
         sqlite3.SQLITE_FULL,
@@ -38,6 +39,8 @@ _PASSING: Final = frozenset(
         sqlite3.SQLITE_LOCKED,
         sqlite3.SQLITE_NOMEM,
         sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_PROTOCOL,
+        sqlite3.SQLITE_READONLY,
     }
 )
 """Failures that say nothing about the file: a full disk, a lock, no rights."""

@@ -1,5 +1,6 @@
 """The spool: segments and anomalies between the moment they are made and the coordinator's word that it holds them."""
 
+import errno
 import json
 import shutil
 import sqlite3
@@ -10,10 +11,11 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 import structlog
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from bandwatch.artifacts.blobs import digest_of, sync_folder
 from bandwatch.errors import UnavailableError
+from bandwatch.spectrogram.bands import FRAME_BINS
 from observer_agent.spool.files import write_durably
 from observer_agent.spool.ledger import DamagedLedgerError, Item, Ledger, Totals, is_damage
 from observer_agent.spool.records import (
@@ -29,9 +31,17 @@ from observer_agent.spool.records import (
 
 _INDEX: Final = "index.sqlite3"
 _FAULTS: Final = (DamagedLedgerError, sqlite3.Error, UnicodeDecodeError)
+_PASSING: Final = frozenset({errno.EACCES, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EPERM})
+"""Failures to read a file that say nothing about what is in it."""
 _log: Final = structlog.stdlib.get_logger()
 T = TypeVar("T")
 R = TypeVar("R", bound=BaseModel)
+
+
+class _OfCell(BaseModel):
+    """What the record of a segment says even when it is of another form otherwise."""
+
+    cell: str
 
 
 class Spool:
@@ -52,6 +62,8 @@ class Spool:
         self._limit_bytes = limit_bytes
         self._quarantine_limit_bytes = quarantine_limit_bytes
         self._lock = threading.Lock()
+        self._set_aside = False
+        """Whether the index is closed for its damage, and no new one could be begun yet."""
         with self._lock:
             self._ledger = self._open()
 
@@ -92,15 +104,14 @@ class Spool:
     def next_segment(self, excluding: Collection[Origin] = ()) -> HeldSegment | None:
         """Return the segment to deliver first, apart from those that are under way; None when there is none.
 
-        A segment whose file is missing or changed is dropped with a line in the log, and the next one returned.
+        A segment that cannot be read as it was written is dropped with a line in the log, and the next one returned.
         """
 
         def find(ledger: Ledger) -> HeldSegment | None:
             under_way = json.dumps([origin.sequence for origin in excluding])
             while item := ledger.next_segment(under_way):
-                record = SegmentRecord.model_validate_json(item.record)
-                codes = self._read(item)
-                if digest_of(codes) == record.codes_digest:
+                record, codes = _parse(SegmentRecord, item), self._read(item)
+                if record is not None and digest_of(codes) == record.codes_digest:
                     return HeldSegment(item.origin, record, codes)
                 self._drop(ledger, item)
             return None
@@ -108,13 +119,17 @@ class Spool:
         return self._run(find)
 
     def anomalies(self, limit: int) -> list[HeldAnomaly]:
-        """Return the oldest anomalies that wait for delivery."""
+        """Return the oldest anomalies that wait for delivery. One whose record is of another form is dropped."""
 
         def find(ledger: Ledger) -> list[HeldAnomaly]:
-            return [
-                HeldAnomaly(item.origin, AnomalyRecord.model_validate_json(item.record))
-                for item in ledger.anomalies(limit)
-            ]
+            found: list[HeldAnomaly] = []
+            while not found and (items := ledger.anomalies(limit)):
+                for item in items:
+                    if (record := _parse(AnomalyRecord, item)) is None:
+                        self._drop(ledger, item)
+                    else:
+                        found.append(HeldAnomaly(item.origin, record))
+            return found
 
         return self._run(find)
 
@@ -140,6 +155,7 @@ class Spool:
                 for item in items:
                     ledger.quarantine(totals, item, code, reason)
                     totals.refused += 1
+                    _uncount_training(totals, item)
                 forgotten = self._bound_quarantine(ledger, totals)
             self._move_to_quarantine(items)
             self._unlink(forgotten)
@@ -151,7 +167,7 @@ class Spool:
         return self._run(Ledger.refusals)
 
     def training_frames(self, cell: str) -> int:
-        """Return how many frames were ever kept for training in a cell."""
+        """Return how many frames for training in a cell were kept, apart from those that got lost or were refused."""
         return self.totals.training_frames.get(cell, 0)
 
     def close(self) -> None:
@@ -161,13 +177,18 @@ class Spool:
 
     def _run(self, work: Callable[[Ledger], T]) -> T:
         with self._lock, self._disk_faults():
+            if self._set_aside:
+                self._ledger = self._open()
+                self._set_aside = False
             try:
                 return work(self._ledger)
             except _FAULTS as error:
                 if not is_damage(error):
                     raise
                 self._ledger.close()
+                self._set_aside = True
                 self._ledger = self._begin_anew(error)
+                self._set_aside = False
                 return work(self._ledger)
 
     def _open(self) -> Ledger:
@@ -193,15 +214,11 @@ class Spool:
         aside = self._root.with_name(f"{self._root.name}.damaged")
         shutil.rmtree(aside, ignore_errors=True)
         self._root.rename(aside)
-        self._make_folders()
-        ledger = Ledger(self._root / _INDEX)
         _log.warning(
-            "the spool was damaged; it was set aside and a new one begun",
-            fault=str(error),
-            set_aside=str(aside),
-            boot_id=ledger.totals.boot_id,
+            "the spool was damaged; it is set aside and a new one begun", fault=str(error), set_aside=str(aside)
         )
-        return ledger
+        self._make_folders()
+        return Ledger(self._root / _INDEX)
 
     def _make_folders(self) -> None:
         for folder in (self._root / "segments", self._root / "quarantine"):
@@ -225,6 +242,7 @@ class Spool:
         while totals.held_bytes > self._limit_bytes and (item := ledger.first_to_evict()):
             ledger.remove(totals, item)
             totals.evicted += 1
+            _uncount_training(totals, item)
             evicted.append(item)
         return evicted
 
@@ -239,13 +257,16 @@ class Spool:
         with ledger.transaction() as totals:
             ledger.remove(totals, item)
             totals.damaged += 1
+            _uncount_training(totals, item)
         self._unlink([item])
-        _log.warning("a spooled segment was dropped: its file is missing or has changed", sequence=item.sequence)
+        _log.warning("what lay in the spool was dropped: it cannot be read as it was written", sequence=item.sequence)
 
     def _read(self, item: Item) -> bytes:
         try:
             return self._codes(item.sequence).read_bytes()
-        except FileNotFoundError:
+        except OSError as error:
+            if error.errno in _PASSING:
+                raise
             return b""
 
     def _move_to_quarantine(self, items: Sequence[Item]) -> None:
@@ -269,3 +290,18 @@ class Spool:
 def _held(ledger: Ledger, origins: Sequence[Origin]) -> list[Item]:
     """Return the held items of these origins, each once."""
     return [item for origin in dict.fromkeys(origins) if (item := ledger.held(origin)) is not None]
+
+
+def _parse(kind: type[R], item: Item) -> R | None:
+    """Return the record of an item; None when it is of another form than this version writes."""
+    try:
+        return kind.model_validate_json(item.record)
+    except ValidationError:
+        return None
+
+
+def _uncount_training(totals: Totals, item: Item) -> None:
+    """Count a segment that trains nobody no more towards the target of its cell."""
+    if item.lane is Lane.TRAINING and (record := _parse(_OfCell, item)) is not None:
+        counted = totals.training_frames.get(record.cell, 0)
+        totals.training_frames[record.cell] = max(0, counted - item.size // FRAME_BINS)

@@ -10,7 +10,7 @@ from bandwatch.artifacts.blobs import BlobStore, Incoming
 from bandwatch.artifacts.manifest import BlobReference
 from bandwatch.errors import CorruptError, UnavailableError
 from bandwatch.wire.channel import open_channel
-from bandwatch.wire.status import bandwatch_errors
+from bandwatch.wire.status import ERROR_CODE, bandwatch_errors
 from bandwatch.wire.v1 import observer_service_pb2 as pb
 from bandwatch.wire.v1.observer_service_pb2_grpc import ObserverServiceStub
 from observer_agent.settings import AgentSettings
@@ -18,6 +18,10 @@ from observer_agent.spool.records import HeldAnomaly
 from observer_agent.uplink import messages
 from observer_agent.uplink.messages import Orders, Outcome, Report
 from observer_agent.uplink.upload import Outgoing, SegmentUpload
+
+
+class WatchRefusedError(UnavailableError):
+    """The coordinator itself ended the watch, as when too many agents watch it."""
 
 
 class Uplink:
@@ -44,16 +48,22 @@ class Uplink:
             return messages.orders_of(await self._stub.Sync(request, timeout=self._settings.sync_deadline_s))
 
     async def watch(self, known_revision: int) -> AsyncIterator[int]:
-        """Yield revisions of the desired state as they are made, until the deadline of the call ends it."""
+        """Yield revisions of the desired state as they are made, until the deadline of the call ends it.
+
+        Raises:
+            WatchRefusedError: The coordinator can serve no watch at present; a Sync now and then does as well.
+        """
         request = pb.WatchRequest(known_revision=known_revision)
         call = self._stub.Watch(request, timeout=self._settings.watch_deadline_s)
         try:
             with bandwatch_errors():
                 async for response in call:
                     yield response.revision
-        except UnavailableError:
+        except UnavailableError as error:
             if await call.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
                 return
+            if ERROR_CODE in dict(await call.trailing_metadata()):
+                raise WatchRefusedError(error.message) from error
             raise
         raise UnavailableError("the coordinator ended the watch")
 

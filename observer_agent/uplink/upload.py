@@ -46,7 +46,7 @@ class Outgoing:
     """What is to be uploaded: the spool, the credit, and two events.
 
     `more` is set by others when the spool has another segment or the credit has changed; `settled` is set here when a
-    segment has left the spool.
+    segment may have left the spool.
     """
 
     spool: Spool
@@ -112,6 +112,7 @@ class SegmentUpload:
         if self._next is None:
             self._next = await asyncio.to_thread(self._outgoing.spool.next_segment, tuple(self._under_way))
         if self._next is None:
+            self._outgoing.settled.set()  # on the way to nothing, the spool may have dropped what was damaged
             return False
         return self._outgoing.credit.has_room(len(self._next.codes), sum(self._under_way.values()))
 

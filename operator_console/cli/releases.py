@@ -18,7 +18,7 @@ def create_release(
 
     To go back to an earlier model, release that one again: it gets a new serial.
 
-    Example: bandwatch releases create student-oak-street-2
+    Example: bandwatch releases create m-0a1b2c3d4e5f6071
     """
     with open_session(ctx) as session:
         session.output.one(RELEASE, session.client.create_release(model))

@@ -78,7 +78,7 @@ def create_student_run(
 ) -> None:
     """Order a student: a copy of a teacher, refitted to one cell.
 
-    Example: bandwatch runs create-student --cell oak-street --teacher teacher-b5-1 --release
+    Example: bandwatch runs create-student --cell oak-street --teacher m-0a1b2c3d4e5f6071 --release
     """
     with open_session(ctx) as session:
         run = session.client.create_student_run(
@@ -118,7 +118,7 @@ def list_runs(
 def watch_run(ctx: typer.Context, run: RunName) -> None:
     """Follow a training run until it ends; the exit code is 1 when it failed.
 
-    Example: bandwatch runs watch student-oak-street-2
+    Example: bandwatch runs watch r-0a1b2c3d4e5f6071
     """
     with open_session(ctx) as session:
         for seen in session.client.watch_run(run):

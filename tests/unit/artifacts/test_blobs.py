@@ -1,6 +1,7 @@
 """A content-addressed store: what is here is what its name says, and what is not whole is not here."""
 
 import hashlib
+import resource
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
@@ -76,6 +77,18 @@ def test_a_blob_that_is_not_here_is_not_found(store: BlobStore) -> None:
     for read in (store.read, lambda digest: list(store.chunks(digest))):
         with pytest.raises(NotFoundError, match="is not in this store"):
             read(MISSING)
+
+
+def test_a_write_that_fails_half_way_leaves_nothing_behind(store: BlobStore) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))  # as if the disk were full
+    try:
+        with pytest.raises(OSError, match="too large"):
+            store.write(CONTENT)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert left_aside(store) == []
+    assert store.read(store.write(CONTENT).digest) == CONTENT
 
 
 @pytest.mark.parametrize("position", [0, len(CONTENT) // 2, len(CONTENT) - 1])

@@ -4,6 +4,7 @@
 
 import asyncio
 import hashlib
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
@@ -15,6 +16,7 @@ import grpc.aio
 from bandwatch.artifacts.manifest import BlobReference
 from bandwatch.wire.channel import SERVER_OPTIONS, server_credentials
 from bandwatch.wire.convert import to_duration_message
+from bandwatch.wire.status import ERROR_CODE
 from bandwatch.wire.v1 import model_pb2
 from bandwatch.wire.v1 import observer_service_pb2 as pb
 from bandwatch.wire.v1.observer_service_pb2_grpc import (
@@ -39,6 +41,8 @@ class FakeCoordinator(ObserverServiceServicer):
         self.desired: DesiredState | None = None
         self.credit_bytes = 8 << 20
         self.next_poll_s = 60.0
+        self.refuse_watches = False
+        self.watched_at_s: list[float] = []
         self.reports: list[pb.ReportedState] = []
         self.blobs: dict[str, bytes] = {}
         self.fetched: Counter[str] = Counter()
@@ -113,6 +117,11 @@ class FakeCoordinator(ObserverServiceServicer):
 
     async def Watch(self, request: pb.WatchRequest, context: Context) -> AsyncIterator[pb.WatchResponse]:
         """Say each new revision."""
+        self.watched_at_s.append(time.monotonic())
+        await self.changed()
+        if self.refuse_watches:
+            context.set_trailing_metadata(((ERROR_CODE, "unavailable"),))
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "as many agents as allowed are watching")
         known = request.known_revision
 
         def is_news() -> bool:

@@ -1,12 +1,21 @@
 """Which releases an agent runs, and what it says of those that it does not."""
 
+import random
+import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
-from bandwatch.artifacts.signing import SigningKey
+from bandwatch.artifacts.manifest import Manifest
+from bandwatch.artifacts.signing import BadSignatureError, SigningKey, TrustedKeys
+from bandwatch.errors import BandwatchError, CorruptError, NotFoundError
+from observer_agent.agent.adoption import Adoption
+from observer_agent.detection.model import ScoringModel, SelfTestError
 from observer_agent.models.desired import AssignedRelease
-from tests.unit.observer_agent.conftest import BAND, CELL, StartAgent
+from observer_agent.models.store import ModelStore, OldSerialError, WrongTargetError
+from observer_agent.uplink.client import Uplink
+from tests.unit.observer_agent.conftest import BAND, CELL, MakeSettings, StartAgent
 from tests.unit.observer_agent.fake_coordinator import FakeCoordinator
 from tests.unit.observer_agent.hand_fed_receiver import HandFedReceiver
 from tests.unit.observer_agent.tiny_models import Publisher
@@ -163,6 +172,86 @@ async def test_a_release_that_cannot_be_believed_is_refused_and_the_model_in_for
         coordinator.assign(publisher.seal(publisher.manifest(4, bias=4.0)))
         await coordinator.changed()
         await coordinator.until(runs(coordinator, 4))
+
+
+@pytest.mark.parametrize("offer", [missing_graph, flipped_graph])
+async def test_a_release_is_taken_up_once_the_coordinators_store_is_whole_again(
+    coordinator: FakeCoordinator,
+    publisher: Publisher,
+    make_settings: MakeSettings,
+    start_agent: StartAgent,
+    offer: Callable[[Publisher], AssignedRelease],
+) -> None:
+    coordinator.next_poll_s = 0.1
+    publisher.manifest(2, bias=3.0)
+    whole = dict(coordinator.blobs)
+    coordinator.assign(offer(publisher))
+    async with start_agent(HandFedReceiver(), make_settings(refused_retry_s=0.05)):
+        await coordinator.until(lambda: len(coordinator.reports[-1].refused) == 1 if coordinator.reports else False)
+        coordinator.blobs.update(whole)
+        await coordinator.until(runs(coordinator, 2))
+    assert not coordinator.reports[-1].refused
+
+
+@pytest.mark.parametrize(
+    ("kind", "tries"),
+    [
+        (CorruptError, 2),
+        (NotFoundError, 2),
+        (SelfTestError, 1),
+        (BadSignatureError, 1),
+        (WrongTargetError, 1),
+        (OldSerialError, 1),
+    ],
+)
+async def test_only_what_a_broken_store_may_have_caused_is_tried_again(
+    coordinator: FakeCoordinator,
+    publisher: Publisher,
+    make_settings: MakeSettings,
+    tmp_path: Path,
+    kind: type[BandwatchError],
+    tries: int,
+) -> None:
+    settings = make_settings(refused_retry_s=1e-9)
+    tried = []
+
+    def load(manifest: Manifest) -> ScoringModel:
+        tried.append(manifest.serial)
+        raise kind("not this one")
+
+    coordinator.assign(publisher.seal(publisher.manifest(2)))
+    assert coordinator.desired is not None
+    assert coordinator.desired.release is not None
+    async with Uplink(settings, "secret") as uplink:
+        store = ModelStore(tmp_path / "models", TrustedKeys.load(settings.trusted_keys))
+        adoption = Adoption(store, uplink, load, settings)
+        for _ in range(2):
+            assert await adoption.adopt(coordinator.desired.release, coordinator.desired) is None
+    assert tried == [2] * tries
+    assert [(refusal.serial, refusal.code) for refusal in adoption.refusals] == [(2, kind.code)]
+
+
+async def test_tries_for_a_missing_blob_are_apart(
+    coordinator: FakeCoordinator,
+    publisher: Publisher,
+    make_settings: MakeSettings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(random, "uniform", lambda _, longest: longest)
+    settings = make_settings(retry_base_s=0.05, retry_cap_s=1.0)
+    coordinator.assign(missing_graph(publisher))
+    assert coordinator.desired is not None
+    assert coordinator.desired.release is not None
+    async with Uplink(settings, "secret") as uplink:
+        store = ModelStore(tmp_path / "models", TrustedKeys.load(settings.trusted_keys))
+        began_s = time.monotonic()
+        await Adoption(store, uplink, _no_load, settings).adopt(coordinator.desired.release, coordinator.desired)
+    assert time.monotonic() - began_s >= 0.05 + 0.1
+
+
+def _no_load(_: Manifest) -> ScoringModel:
+    raise AssertionError("its blobs are not all there")
 
 
 async def test_an_older_release_is_refused_even_after_a_restart(

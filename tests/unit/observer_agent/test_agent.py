@@ -107,6 +107,20 @@ async def test_an_agent_works_on_with_its_model_while_the_coordinator_is_away(
     assert {anomaly.serial for anomaly in coordinator.anomalies.values()} == {3}
 
 
+async def test_an_agent_that_may_not_watch_asks_by_itself_and_tries_again_no_sooner_than_it_asks(
+    coordinator: FakeCoordinator, publisher: Publisher, start_agent: StartAgent
+) -> None:
+    coordinator.refuse_watches = True
+    coordinator.next_poll_s = 0.5
+    async with start_agent(HandFedReceiver()):
+        await coordinator.until(lambda: len(coordinator.watched_at_s) == 1)
+        coordinator.assign(publisher.seal(publisher.manifest(1)))
+        await coordinator.until(lambda: running(coordinator) == 1)
+        await coordinator.until(lambda: len(coordinator.watched_at_s) == 2)
+    first_s, second_s = coordinator.watched_at_s
+    assert second_s - first_s >= 0.5
+
+
 async def test_neither_window_nor_segment_reaches_across_lost_samples(
     coordinator: FakeCoordinator, publisher: Publisher, make_settings: MakeSettings, start_agent: StartAgent
 ) -> None:

@@ -1,6 +1,8 @@
 """The spool: nothing that was made is ever unaccounted for."""
 
+import resource
 import shutil
+import sqlite3
 import tempfile
 from pathlib import Path
 
@@ -11,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from bandwatch.errors import UnavailableError
-from observer_agent.spool.ledger import Totals
+from observer_agent.spool.ledger import Totals, is_damage
 from observer_agent.spool.records import LANE_OF, HeldSegment, Lane, Origin, Purpose
 from observer_agent.spool.store import Spool
 from tests.unit.observer_agent.spooled import CELL, make_anomaly, make_segment
@@ -38,6 +40,7 @@ class _SpoolMachine(RuleBasedStateMachine):
         self.boot_ids = {self.spool.totals.boot_id}
         self.held: dict[int, tuple[Lane, bytes]] = {}
         self.made = self.acknowledged = self.refused = self.evicted = self.damaged = 0
+        self.training_frames = 0
 
     def teardown(self) -> None:
         if hasattr(self, "spool"):
@@ -50,8 +53,12 @@ class _SpoolMachine(RuleBasedStateMachine):
 
     def evict(self) -> None:
         while sum(len(content) for _, content in self.held.values()) > self.LIMIT_BYTES:
-            del self.held[min(self.held, key=lambda sequence: (-self.held[sequence][0], sequence))]
+            self.lose(min(self.held, key=lambda sequence: (-self.held[sequence][0], sequence)))
             self.evicted += 1
+
+    def lose(self, sequence: int) -> None:
+        lane, content = self.held.pop(sequence)
+        self.training_frames -= len(content) // 128 if lane is Lane.TRAINING else 0
 
     def first(self) -> int | None:
         segments = [sequence for sequence, (lane, _) in self.held.items() if lane is not Lane.ANOMALY]
@@ -62,6 +69,7 @@ class _SpoolMachine(RuleBasedStateMachine):
         record, codes = make_segment(self.made, frames=frames, purpose=purpose)
         assert self.spool.put_segment(record, codes) == Origin(self.spool.totals.boot_id, self.made + 1)
         self.hold(LANE_OF[purpose], codes)
+        self.training_frames += frames if purpose is Purpose.TRAINING else 0
         self.evict()
 
     @rule(count=st.integers(0, 3))
@@ -89,7 +97,7 @@ class _SpoolMachine(RuleBasedStateMachine):
         first = self.spool.next_segment()
         second = self.spool.next_segment(excluding=[first.origin]) if first else None
         if second is not None:
-            del self.held[second.origin.sequence]
+            self.lose(second.origin.sequence)
             self.spool.quarantine(second.origin, "invalid_argument", "not liked")
             self.refused += 1
 
@@ -113,7 +121,7 @@ class _SpoolMachine(RuleBasedStateMachine):
             path = self.root / "spool" / "segments" / f"{sequence}.u8"
             path.write_bytes(path.read_bytes()[:-1]) if shorter else path.unlink()
             found = self.spool.next_segment()
-            del self.held[sequence]
+            self.lose(sequence)
             self.damaged += 1
             assert (found.origin.sequence if found else None) == self.first()
 
@@ -133,6 +141,7 @@ class _SpoolMachine(RuleBasedStateMachine):
         assert (totals.made, totals.held) == (self.made, len(self.held))
         assert (totals.acknowledged, totals.refused) == (self.acknowledged, self.refused)
         assert (totals.evicted, totals.damaged) == (self.evicted, self.damaged)
+        assert self.spool.training_frames(CELL) == self.training_frames
         assert totals.held_bytes == sum(len(content) for _, content in self.held.values())
         files = {int(path.stem) for path in (self.root / "spool" / "segments").iterdir()}
         assert files == {sequence for sequence, (lane, _) in self.held.items() if lane is not Lane.ANOMALY}
@@ -190,6 +199,75 @@ def test_training_time_is_counted_by_cell_and_outlives_delivery_and_restarts(tmp
     spool.close()
 
 
+def test_training_data_that_got_lost_or_was_refused_is_made_again(tmp_path: Path) -> None:
+    spool = open_spool(tmp_path, limit_bytes=3 * 16_000)
+    for seed in range(4):  # the first is evicted
+        spool.put_segment(*make_segment(seed))
+    spool.put_segment(*make_segment(5, purpose=Purpose.EVIDENCE))  # and so is the second
+    assert (spool.totals.evicted, spool.training_frames(CELL)) == (2, 2 * 125)
+    third, fourth = (Origin(spool.totals.boot_id, sequence) for sequence in (3, 4))
+    spool.quarantine(third, "invalid_argument", "from the future")
+    assert spool.training_frames(CELL) == 125
+    (tmp_path / "spool" / "segments" / f"{fourth.sequence}.u8").unlink()
+    assert spool.next_segment([Origin(spool.totals.boot_id, 5)]) is None
+    assert (spool.totals.damaged, spool.training_frames(CELL)) == (1, 0)
+    spool.close()
+
+
+def test_segments_counted_by_nobody_never_count_below_zero(tmp_path: Path) -> None:
+    spool = open_spool(tmp_path)
+    record, codes = make_segment(1)
+    origin = spool.put_segment(record.model_copy(update={"frame_count": 3}), codes)
+    spool.quarantine(origin, "invalid_argument", "its frames do not add up")
+    spool.close()
+    spool = open_spool(tmp_path)
+    assert (spool.totals.refused, spool.training_frames(CELL)) == (1, 0)
+    spool.close()
+
+
+def test_a_segment_on_a_bad_block_is_dropped_and_the_next_one_delivered(tmp_path: Path) -> None:
+    spool = open_spool(tmp_path)
+    bad, good = (spool.put_segment(*make_segment(seed)) for seed in range(2))
+    path = tmp_path / "spool" / "segments" / f"{bad.sequence}.u8"
+    path.unlink()
+    path.symlink_to(path)  # reading it fails, and not because it is missing
+    segment = spool.next_segment()
+    assert segment is not None
+    assert (segment.origin, spool.totals.damaged, unaccounted(spool.totals)) == (good, 1, 0)
+    spool.close()
+
+
+def test_a_segment_that_only_cannot_be_opened_at_present_is_kept(tmp_path: Path) -> None:
+    spool = open_spool(tmp_path)
+    origin = spool.put_segment(*make_segment(1))
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, before[1]))
+    try:
+        with pytest.raises(UnavailableError, match="Too many open files"):
+            spool.next_segment()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    segment = spool.next_segment()
+    assert segment is not None
+    assert segment.origin == origin
+    spool.close()
+
+
+def test_records_of_another_form_are_dropped_and_the_rest_is_delivered(tmp_path: Path) -> None:
+    spool = open_spool(tmp_path)
+    record, codes = make_segment(1)
+    spool.put_segment(record.model_copy(update={"clipped_share": float("nan")}), codes)
+    good = spool.put_segment(*make_segment(2))
+    unbounded = make_anomaly().model_copy(update={"error_db": float("inf")})
+    spool.put_anomalies([unbounded, unbounded, make_anomaly()])
+    segment = spool.next_segment()
+    assert segment is not None
+    assert segment.origin == good
+    assert [anomaly.origin.sequence for anomaly in spool.anomalies(2)] == [5]  # the two before fill the limit
+    assert (spool.totals.damaged, unaccounted(spool.totals), spool.training_frames(CELL)) == (3, 0, 125)
+    spool.close()
+
+
 def test_what_a_crash_left_between_a_row_and_its_file_is_tidied(tmp_path: Path) -> None:
     spool = open_spool(tmp_path)
     kept, refused = (spool.put_segment(*make_segment(seed)) for seed in range(2))
@@ -215,6 +293,50 @@ def test_an_index_that_is_no_database_is_set_aside_and_a_new_spool_begins(tmp_pa
     assert after.boot_id != before.boot_id
     assert (tmp_path / "spool.damaged" / "segments" / "1.u8").exists()
     assert spool.totals.held == 1
+    spool.close()
+
+
+def damage_row(root: Path, sequence: int) -> None:
+    with sqlite3.connect(root / "spool" / "index.sqlite3") as index:
+        index.execute("UPDATE items SET record = 'changed' WHERE sequence = ?", (sequence,))
+    index.close()
+
+
+def test_a_damaged_spool_that_cannot_be_set_aside_at_once_is_set_aside_later(tmp_path: Path) -> None:
+    spool = open_spool(tmp_path)
+    before = spool.put_segment(*make_segment(1))
+    damage_row(tmp_path, before.sequence)
+    in_the_way = tmp_path / "spool.damaged"
+    in_the_way.touch()
+    for _ in range(2):
+        with pytest.raises(UnavailableError, match="Not a directory"):
+            spool.next_segment()
+    in_the_way.unlink()
+    assert spool.next_segment() is None
+    assert spool.put_segment(*make_segment(2)).boot_id != before.boot_id
+    assert (in_the_way / "segments" / "1.u8").exists()
+    spool.close()
+
+
+@pytest.mark.parametrize(
+    "code",
+    [sqlite3.SQLITE_AUTH, sqlite3.SQLITE_PROTOCOL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_READONLY_DIRECTORY],
+)
+def test_no_rights_to_an_index_are_no_damage(code: int) -> None:
+    error = sqlite3.OperationalError("attempt to write a readonly database")
+    error.sqlite_errorcode = code
+    assert not is_damage(error)
+
+
+def test_an_index_that_may_not_be_written_is_not_set_aside(tmp_path: Path) -> None:
+    spool = open_spool(tmp_path)
+    origin = spool.put_segment(*make_segment(1))
+    spool._ledger._connection.execute("PRAGMA query_only = ON")
+    with pytest.raises(UnavailableError, match="readonly"):
+        spool.acknowledge([origin])
+    spool._ledger._connection.execute("PRAGMA query_only = OFF")
+    spool.acknowledge([origin])
+    assert (spool.totals.acknowledged, (tmp_path / "spool.damaged").exists()) == (1, False)
     spool.close()
 
 

@@ -139,6 +139,16 @@ async def test_anomalies_arrive_and_refused_ones_go_to_quarantine(
     assert [refusal[:2] for refusal in spool.refusals()] == [(2, "not_found")]
 
 
+async def test_what_was_dropped_as_damaged_is_not_waited_for(tmp_path: Path, spool: Spool, delivery: Delivery) -> None:
+    origin = spool.put_segment(*make_segment(1))
+    (tmp_path / "spool" / "segments" / f"{origin.sequence}.u8").unlink()
+    spool.put_anomalies([make_anomaly().model_copy(update={"error_db": float("inf")})])
+    waiting = asyncio.create_task(until_delivered(delivery))
+    delivery.wake()
+    await waiting
+    assert spool.totals.damaged == 2
+
+
 async def test_delivery_goes_on_when_the_coordinator_comes_back(
     coordinator: FakeCoordinator, spool: Spool, delivery: Delivery
 ) -> None:
