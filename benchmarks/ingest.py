@@ -115,7 +115,7 @@ async def _serve_bare(address: str, folder: Path) -> None:
             yield answer
 
     service = observer_service_pb2.DESCRIPTOR.services_by_name["ObserverService"].full_name
-    handlers = {"UploadSegments": grpc.stream_stream_rpc_method_handler(upload)}
+    handlers: dict[str, Any] = {"UploadSegments": grpc.stream_stream_rpc_method_handler(upload)}
     server = grpc.aio.server(options=SERVER_OPTIONS)
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, handlers),))
     server.add_secure_port(address, server_credentials())

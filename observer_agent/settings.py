@@ -78,7 +78,9 @@ class AgentSettings(BaseSettings):
     ] = 8
     retry_base_s: Positive = Field(0.5, description="Longest wait before the first retry in seconds; it doubles.")
     retry_cap_s: Positive = Field(30.0, description="Longest wait before any retry in seconds.")
-    refused_retry_s: Positive = Field(60.0, description="Seconds between tries while the token is not accepted.")
+    refused_retry_s: Positive = Field(
+        60.0, description="Seconds between tries while the token is not accepted, or a release is missing or damaged."
+    )
     status_interval_s: Positive = Field(2.0, description="Seconds between two writings of the status file.")
 
     @field_validator("simulate")

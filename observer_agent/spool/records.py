@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
-from typing import Final, Literal
+from typing import Final, Literal, TypeVar
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
+
+R = TypeVar("R", bound=BaseModel)
 
 
 class Purpose(StrEnum):
@@ -64,6 +66,20 @@ class AnomalyRecord(_Record):
     false_alarm_rate: float
     model: str
     serial: int
+
+
+class OfCell(BaseModel):
+    """What the record of a segment says even when it is of another form otherwise."""
+
+    cell: str
+
+
+def parse_record(kind: type[R], text: str) -> R | None:
+    """Read a record that was written as JSON; None when it is of another form."""
+    try:
+        return kind.model_validate_json(text)
+    except ValidationError:
+        return None
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 import structlog
-from pydantic import BaseModel, ValidationError
 
 from bandwatch.artifacts.blobs import digest_of, sync_folder
 from bandwatch.errors import UnavailableError
@@ -24,9 +23,11 @@ from observer_agent.spool.records import (
     HeldAnomaly,
     HeldSegment,
     Lane,
+    OfCell,
     Origin,
     Purpose,
     SegmentRecord,
+    parse_record,
 )
 
 _INDEX: Final = "index.sqlite3"
@@ -35,13 +36,6 @@ _PASSING: Final = frozenset({errno.EACCES, errno.EMFILE, errno.ENFILE, errno.ENO
 """Failures to read a file that say nothing about what is in it."""
 _log: Final = structlog.stdlib.get_logger()
 T = TypeVar("T")
-R = TypeVar("R", bound=BaseModel)
-
-
-class _OfCell(BaseModel):
-    """What the record of a segment says even when it is of another form otherwise."""
-
-    cell: str
 
 
 class Spool:
@@ -110,7 +104,7 @@ class Spool:
         def find(ledger: Ledger) -> HeldSegment | None:
             under_way = json.dumps([origin.sequence for origin in excluding])
             while item := ledger.next_segment(under_way):
-                record, codes = _parse(SegmentRecord, item), self._read(item)
+                record, codes = parse_record(SegmentRecord, item.record), self._read(item)
                 if record is not None and digest_of(codes) == record.codes_digest:
                     return HeldSegment(item.origin, record, codes)
                 self._drop(ledger, item)
@@ -125,7 +119,7 @@ class Spool:
             found: list[HeldAnomaly] = []
             while not found and (items := ledger.anomalies(limit)):
                 for item in items:
-                    if (record := _parse(AnomalyRecord, item)) is None:
+                    if (record := parse_record(AnomalyRecord, item.record)) is None:
                         self._drop(ledger, item)
                     else:
                         found.append(HeldAnomaly(item.origin, record))
@@ -292,16 +286,8 @@ def _held(ledger: Ledger, origins: Sequence[Origin]) -> list[Item]:
     return [item for origin in dict.fromkeys(origins) if (item := ledger.held(origin)) is not None]
 
 
-def _parse(kind: type[R], item: Item) -> R | None:
-    """Return the record of an item; None when it is of another form than this version writes."""
-    try:
-        return kind.model_validate_json(item.record)
-    except ValidationError:
-        return None
-
-
 def _uncount_training(totals: Totals, item: Item) -> None:
     """Count a segment that trains nobody no more towards the target of its cell."""
-    if item.lane is Lane.TRAINING and (record := _parse(_OfCell, item)) is not None:
+    if item.lane is Lane.TRAINING and (record := parse_record(OfCell, item.record)) is not None:
         counted = totals.training_frames.get(record.cell, 0)
         totals.training_frames[record.cell] = max(0, counted - item.size // FRAME_BINS)

@@ -113,11 +113,11 @@ async def test_an_agent_that_may_not_watch_asks_by_itself_and_tries_again_no_soo
     coordinator.refuse_watches = True
     coordinator.next_poll_s = 0.5
     async with start_agent(HandFedReceiver()):
-        await coordinator.until(lambda: len(coordinator.watched_at_s) == 1)
+        await coordinator.until(lambda: len(coordinator.watched_at_s) >= 1)
         coordinator.assign(publisher.seal(publisher.manifest(1)))
         await coordinator.until(lambda: running(coordinator) == 1)
-        await coordinator.until(lambda: len(coordinator.watched_at_s) == 2)
-    first_s, second_s = coordinator.watched_at_s
+        await coordinator.until(lambda: len(coordinator.watched_at_s) >= 2)
+    first_s, second_s, *_ = coordinator.watched_at_s
     assert second_s - first_s >= 0.5
 
 

@@ -1,7 +1,7 @@
 """How segments and anomalies reach the coordinator, whatever happens to the streams."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC
 from hashlib import sha256
 from pathlib import Path
@@ -139,14 +139,24 @@ async def test_anomalies_arrive_and_refused_ones_go_to_quarantine(
     assert [refusal[:2] for refusal in spool.refusals()] == [(2, "not_found")]
 
 
-async def test_what_was_dropped_as_damaged_is_not_waited_for(tmp_path: Path, spool: Spool, delivery: Delivery) -> None:
-    origin = spool.put_segment(*make_segment(1))
-    (tmp_path / "spool" / "segments" / f"{origin.sequence}.u8").unlink()
+def put_damaged_segment(spool: Spool) -> None:
+    record, codes = make_segment(1)
+    spool.put_segment(record, codes[::-1])
+
+
+def put_damaged_anomaly(spool: Spool) -> None:
     spool.put_anomalies([make_anomaly().model_copy(update={"error_db": float("inf")})])
+
+
+@pytest.mark.parametrize("put", [put_damaged_segment, put_damaged_anomaly])
+async def test_what_was_dropped_as_damaged_is_not_waited_for(
+    spool: Spool, delivery: Delivery, put: Callable[[Spool], None]
+) -> None:
+    put(spool)
     waiting = asyncio.create_task(until_delivered(delivery))
     delivery.wake()
     await waiting
-    assert spool.totals.damaged == 2
+    assert (spool.totals.damaged, spool.totals.made) == (1, 1)
 
 
 async def test_delivery_goes_on_when_the_coordinator_comes_back(
