@@ -22,7 +22,7 @@ from coordinator.rpc.identity import Doorkeeper
 from coordinator.rpc.observers import ObserverLimits, ObserverServicer
 from coordinator.rpc.server import Server
 from coordinator.rpc.training import TrainingServicer
-from coordinator.services import runs
+from coordinator.services import orders, runs
 from coordinator.services.releases import Publisher
 from coordinator.settings import CoordinatorSettings
 
@@ -93,9 +93,9 @@ async def running(settings: CoordinatorSettings) -> AsyncIterator[int]:
         await registry.close()
 
 
-def data_rules(settings: CoordinatorSettings) -> runs.DataRules:
+def data_rules(settings: CoordinatorSettings) -> orders.DataRules:
     """Return which segments may train."""
-    return runs.DataRules(
+    return orders.DataRules(
         clipped_share_limit=settings.clipped_share_limit,
         anomalous_share_limit=settings.anomalous_share_limit,
         teacher_data=timedelta(seconds=settings.teacher_data_s),

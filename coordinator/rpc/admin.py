@@ -12,7 +12,7 @@ from coordinator.registry.entities import Observer, Purpose, RunState
 from coordinator.registry.session import Registry
 from coordinator.rpc import messages
 from coordinator.rpc.edge import Context
-from coordinator.services import anomalies, cells, models, observers, releases, runs, segments
+from coordinator.services import anomalies, cells, models, observers, orders, releases, runs, segments
 from coordinator.services.paging import PageRequest
 
 
@@ -29,7 +29,7 @@ class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
         notices: Notices,
         publisher: releases.Publisher,
         broker: Broker,
-        rules: runs.DataRules,
+        rules: orders.DataRules,
     ) -> None:
         self._registry = registry
         self._notices = notices
@@ -185,7 +185,7 @@ class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
     ) -> pb.CreateTrainingRunResponse:
         """Order a run, and wake a worker once the order is committed; the scheduler does so again where that fails."""
         async with self._registry.transaction() as session:
-            run = await runs.order(
+            run = await orders.order(
                 session,
                 messages.run_order(request.run),
                 self._rules,

@@ -15,7 +15,7 @@ from coordinator.registry import entities
 from coordinator.registry.entities import LinkDirection, Mobility, Purpose, ReleaseState, RunKind, RunState
 from coordinator.services.anomalies import NewAnomaly
 from coordinator.services.observers import DesiredState
-from coordinator.services.runs import StudentOrder, TeacherOrder
+from coordinator.services.orders import StudentOrder, TeacherOrder
 from coordinator.services.segments import NewSegment
 
 WordT = TypeVar("WordT", bound=StrEnum)

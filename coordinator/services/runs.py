@@ -1,23 +1,18 @@
 """Training runs: ordered with their data, leased, fenced, ended. The row is the truth; a broker only wakes workers."""
 
 import secrets
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, func, insert, or_, select, text, tuple_, update
+from sqlalchemy import and_, func, or_, select, text, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bandwatch import names
 from bandwatch.artifacts.manifest import ModelContent
-from bandwatch.errors import AlreadyExistsError, ConflictError, FailedPreconditionError, NotFoundError
-from bandwatch.spectrogram.bands import FRAME_SECONDS, TARGET_FRAMES
+from bandwatch.errors import ConflictError, FailedPreconditionError, NotFoundError
 from coordinator.registry.entities import (
-    Band,
     Cell,
     Model,
-    Purpose,
     RunKind,
     RunSegment,
     RunState,
@@ -26,156 +21,6 @@ from coordinator.registry.entities import (
 )
 from coordinator.services import models
 from coordinator.services.paging import Page, PageRequest, read_page
-
-
-@dataclass(frozen=True)
-class TeacherOrder:
-    """Build a band's teacher; from every cell of the band when none is named."""
-
-    band_id: str
-    cell_ids: list[str]
-    max_epochs: int
-    stride_frames: int
-
-
-@dataclass(frozen=True)
-class StudentOrder:
-    """Refit a copy of a teacher to one cell."""
-
-    cell_id: str
-    teacher_id: str
-    frozen_layers: int
-    max_epochs: int
-    stride_frames: int
-
-
-@dataclass(frozen=True)
-class DataRules:
-    """Which segments may train, and how much of the newest data a run takes."""
-
-    clipped_share_limit: float
-    anomalous_share_limit: float
-    teacher_data: timedelta
-    student_data: timedelta
-
-
-async def order(
-    session: AsyncSession,
-    wanted: TeacherOrder | StudentOrder,
-    rules: DataRules,
-    *,
-    run_id: str,
-    release_on_success: bool,
-    seed: int,
-) -> TrainingRun:
-    """Order a run and freeze its list of segments. Ordering again under the same identifier gives the same run.
-
-    Raises:
-        AlreadyExistsError: The identifier belongs to a run with another order.
-        NotFoundError: The band, cell or teacher does not exist.
-        FailedPreconditionError: No segment may train.
-    """
-    run_id = run_id or f"r-{secrets.token_hex(8)}"
-    kind = RunKind.TEACHER if isinstance(wanted, TeacherOrder) else RunKind.STUDENT
-    before = await session.get(TrainingRun, run_id)
-    if before is not None:
-        if (before.order, before.seed, before.release_on_success) == (asdict(wanted), seed, release_on_success):
-            return before
-        raise AlreadyExistsError(f"{names.runs.name(run_id)} exists already with another order; choose another name")
-    cell_ids = await _cells_of(session, wanted)
-    limit = rules.teacher_data if kind is RunKind.TEACHER else rules.student_data
-    chosen = await _choose_segments(session, cell_ids, rules, limit)
-    run = TrainingRun(
-        id=run_id,
-        kind=kind,
-        order=asdict(wanted),
-        release_on_success=release_on_success,
-        seed=seed,
-        segment_count=len(chosen),
-    )
-    session.add(run)
-    await session.flush()
-    rows = [
-        {
-            "run_id": run_id,
-            "position": position,
-            "observer_id": s.observer_id,
-            "boot_id": s.boot_id,
-            "sequence": s.sequence,
-        }
-        for position, s in enumerate(chosen)
-    ]
-    await session.execute(insert(RunSegment), rows)
-    await session.refresh(run)
-    return run
-
-
-async def _cells_of(session: AsyncSession, wanted: TeacherOrder | StudentOrder) -> list[str]:
-    if isinstance(wanted, StudentOrder):
-        if await session.get(Cell, wanted.cell_id) is None:
-            raise NotFoundError(f"{names.cells.name(wanted.cell_id)} is not registered; create it first")
-        await models.get(session, wanted.teacher_id)
-        return [wanted.cell_id]
-    if await session.get(Band, wanted.band_id) is None:
-        raise NotFoundError(f"{names.bands.name(wanted.band_id)} is not registered; create it first")
-    of_band = set(await session.scalars(select(Cell.id).where(Cell.band_id == wanted.band_id)))
-    strangers = sorted(set(wanted.cell_ids) - of_band)
-    if strangers:
-        raise NotFoundError(
-            f"{names.cells.name(strangers[0])} is no cell of {names.bands.name(wanted.band_id)}; "
-            "a teacher learns from cells of its own band"
-        )
-    return sorted(wanted.cell_ids or of_band)
-
-
-def _refusals(rules: DataRules) -> dict[str, ColumnElement[bool]]:
-    """Why a segment may not train, by reason."""
-    scored = Segment.frame_count / float(TARGET_FRAMES)  # windows that predict every frame once
-    return {
-        "not uploaded for training": Segment.purpose != Purpose.TRAINING,
-        "lost samples": Segment.lost_samples > 0,
-        "clipped": Segment.clipped_share > rules.clipped_share_limit,
-        "noise only": Segment.noise_only.is_(True),
-        "flagged as anomalous": Segment.anomalous_windows > rules.anomalous_share_limit * scored,
-    }
-
-
-async def _choose_segments(
-    session: AsyncSession, cell_ids: Sequence[str], rules: DataRules, limit: timedelta
-) -> Sequence[Segment]:
-    refusals = _refusals(rules)
-    eligible = and_(Segment.cell_id.in_(cell_ids), *(~refusal for refusal in refusals.values()))
-    newest = (
-        await session.scalars(select(Segment).where(eligible).order_by(Segment.start_at.desc()).limit(20_000))
-    ).all()
-    chosen: list[Segment] = []
-    left = limit.total_seconds() / FRAME_SECONDS
-    for segment in newest:
-        if left <= 0:
-            break
-        chosen.append(segment)
-        left -= segment.frame_count
-    if not chosen:
-        raise FailedPreconditionError(await _why_nothing_trains(session, cell_ids, refusals))
-    return sorted(chosen, key=lambda s: (s.start_at, s.observer_id, s.sequence))
-
-
-async def _why_nothing_trains(
-    session: AsyncSession, cell_ids: Sequence[str], refusals: dict[str, ColumnElement[bool]]
-) -> str:
-    counts = (
-        await session.execute(
-            select(func.count(), *(func.count().filter(refusal) for refusal in refusals.values())).where(
-                Segment.cell_id.in_(cell_ids)
-            )
-        )
-    ).one()
-    cells = ", ".join(names.cells.name(cell_id) for cell_id in cell_ids) or "the band, which has no cells"
-    reasons = ", ".join(f"{count} {reason}" for reason, count in zip(refusals, counts[1:], strict=True) if count)
-    return (
-        f"no segment of {cells} may train ({counts[0]} stored{': ' + reasons if reasons else ''}); "
-        "let observers of the cell upload clean data first"
-    )
 
 
 async def claim(session: AsyncSession, run_id: str, worker: str, *, lease: timedelta, attempts: int) -> TrainingRun:

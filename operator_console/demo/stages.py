@@ -1,9 +1,5 @@
 """A demo from beginning to end: start, learn, teach, refit, judge, measure."""
 
-import json
-import os
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,18 +16,10 @@ from infra.local.options import StackOptions
 from infra.local.stack import LocalStack
 from operator_console.coordinator_client import AdminClient
 from operator_console.demo.agents import Agent, running_agents, wait_for_all
-from operator_console.demo.figures import (
-    CellFigures,
-    Inspected,
-    anomalous_windows,
-    clean_frames,
-    normal_windows,
-    read_inspected,
-    share,
-)
+from operator_console.demo.figures import CellFigures, Inspected, read_inspected
+from operator_console.demo.measuring import STATED_FALSE_ALARM_RATE, StudentStory, measure
 from operator_console.demo.plan import BandPlan, CellPlan, DemoPlan, ObserverPlan, write_timetable
 
-STATED_FALSE_ALARM_RATE = 0.01
 UPLOAD_WITHIN_S = 300.0
 ACTIVE_WITHIN_S = 120.0
 JUDGE_WITHIN_S = 600.0
@@ -43,15 +31,6 @@ Tell = Callable[[str, float], None]
 """Hears what a stage does at present, and the share of it that is done."""
 StartStage = Callable[[str], Tell]
 """Begins a stage by its title."""
-
-
-@dataclass(frozen=True)
-class StudentStory:
-    """How one cell came by its student."""
-
-    run: TrainingRun
-    serial: int
-    order_to_active_s: float
 
 
 @dataclass(frozen=True)
@@ -111,7 +90,7 @@ class Demo:
                     inspected = self._judge(stack, tell)
                 with self._stage("Measuring") as tell:
                     figures = tuple(
-                        self._measure(client, stack, cell, stories[cell.id], inspected)
+                        measure(plan, cell, stories[cell.id], client, stack, self._folder, inspected)
                         for cell in plan.cells
                         if cell.student
                     )
@@ -251,70 +230,6 @@ class Demo:
 
     def _inspection(self, observer: ObserverPlan) -> Path:
         return self._folder / "inspected" / observer.id
-
-    def _measure(
-        self, client: AdminClient, stack: LocalStack, cell: CellPlan, story: StudentStory, found: dict[str, Inspected]
-    ) -> CellFigures:
-        plan = self._plan
-        name = names.cells.name(cell.id)
-        streams = [found[observer.id] for observer in plan.observers_of(cell)]
-        strays = sum(int((inspected.serials != story.serial).sum()) for inspected in streams)
-        if strays:
-            raise UnavailableError(f"{strays} windows of {name} were scored by another model than its student")
-        student = client.get_model(story.run.model)
-        errors = self._evaluate(stack, cell, [student.parent, student.name], streams)
-        return CellFigures(
-            cell=name,
-            band=names.bands.name(cell.band_id),
-            teacher=student.parent,
-            student=student.name,
-            serial=story.serial,
-            observers=len(streams),
-            training_s=client.segment_totals(cell=name, purpose=PURPOSE_TRAINING).span.total_seconds(),
-            teacher_error_db=errors[student.parent]["mean_db"],
-            student_error_db=errors[student.name]["mean_db"],
-            evaluated_windows=int(errors[student.name]["windows"]),
-            order_to_active_s=story.order_to_active_s,
-            threshold_db=float(streams[0].threshold_db[0]),
-            stated_false_alarm_rate=STATED_FALSE_ALARM_RATE,
-            false_alarms=share([(i, normal_windows(i, plan.timetable)) for i in streams]),
-            detection={
-                kind: share([(i, anomalous_windows(i, plan.bursts_of(kind))) for i in streams]) for kind in plan.kinds
-            },
-            anomalies_reported=client.count_anomalies(cell=name),
-        )
-
-    def _evaluate(
-        self, stack: LocalStack, cell: CellPlan, models: list[str], streams: list[Inspected]
-    ) -> dict[str, dict[str, float]]:
-        """Return the errors of models over the same clean frames of every observer of a cell."""
-        folder = self._folder / "evaluated"
-        folder.mkdir(exist_ok=True)
-        files = []
-        for number, inspected in enumerate(streams):
-            path = folder / f"{cell.id}-{number}.u8"
-            clean_frames(inspected, self._plan.clean_s).tofile(path)
-            files.append(str(path))
-        result = subprocess.run(  # noqa: S603 - our own worker under our own interpreter
-            [
-                *(sys.executable, "-P", "-m", "training_worker", "evaluate", "--stride-frames", "10"),
-                *(argument for model in models for argument in ("--model", model)),
-                *files,
-            ],
-            env={
-                **os.environ,
-                "BANDWATCH_WORKER_COORDINATOR": stack.address,
-                "BANDWATCH_WORKER_TOKEN_FILE": str(stack.folder.worker_token_file),
-                "BANDWATCH_WORKER_DATA_DIR": str(self._folder / "evaluation"),
-            },
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if result.returncode != 0:
-            raise UnavailableError(f"the models of {cell.id} could not be evaluated: {result.stderr.strip()}")
-        errors: dict[str, dict[str, float]] = json.loads(result.stdout)
-        return errors
 
 
 def _followed(client: AdminClient, run: TrainingRun, tell: Tell) -> TrainingRun:
