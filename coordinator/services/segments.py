@@ -3,12 +3,12 @@
 import asyncio
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import func, select, tuple_
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import bindparam, column, func, select, tuple_
+from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bandwatch import names
@@ -61,6 +61,32 @@ class NewSegment:
     def duration(self) -> timedelta:
         """Time that the frames cover."""
         return timedelta(seconds=self.frame_count * FRAME_SECONDS)
+
+
+_COLUMNS: Final = [Segment.__table__.columns[field.name] for field in fields(NewSegment)]
+_ROWS: Final = func.jsonb_to_recordset(bindparam("rows", type_=JSONB)).table_valued(
+    *(column(stored.name, stored.type) for stored in _COLUMNS)
+)
+_INSERT: Final = (
+    insert(Segment)
+    .from_select([stored.name for stored in _COLUMNS], select(_ROWS.render_derived(with_types=True)))
+    .on_conflict_do_nothing()
+    .returning(Segment.observer_id, Segment.boot_id, Segment.sequence)
+)
+"""Inserts any number of rows that come as one JSON parameter.
+
+Its text is always the same, so it is compiled and prepared once; with parameters for each row it would be another one
+for each number of rows.
+"""
+
+
+def _plain(segment: NewSegment) -> dict[str, Any]:
+    """Return the fields as JSON, times in PostgreSQL's words."""
+    error = segment.clock_error
+    return vars(segment) | {
+        "start_at": segment.start_at.isoformat(),
+        "clock_error": None if error is None else f"{error // timedelta(microseconds=1)} microseconds",
+    }
 
 
 def check(segment: NewSegment, codes: bytes, *, caller_id: str, clock_lead: timedelta) -> None:
@@ -139,11 +165,8 @@ async def _insert(session: AsyncSession, segments: list[NewSegment]) -> set[_Key
     """Insert what is not there yet, and return the keys of what was inserted."""
     if not segments:
         return set()
-    connection = await session.connection()  # not the session, which splits rows by what is None in them
-    inserted = await connection.execute(
-        insert(Segment).on_conflict_do_nothing().returning(Segment.observer_id, Segment.boot_id, Segment.sequence),
-        [vars(segment) for segment in segments],  # beside the statement, whose compiled form then serves again
-    )
+    connection = await session.connection()  # a session would take the parameter for a column
+    inserted = await connection.execute(_INSERT, {"rows": [_plain(segment) for segment in segments]})
     return {(observer, boot, sequence) for observer, boot, sequence in inserted}
 
 
