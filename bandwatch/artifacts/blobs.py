@@ -31,10 +31,9 @@ def sync_folder(folder: Path) -> None:
 
 
 def _write_synced(path: Path, content: bytes | memoryview) -> None:
-    """Write a new file and sync it.
+    """Write a new file and sync it, in as few system calls as that takes.
 
-    A file object would ask the system more than this needs. Where many threads write, each request costs a turn of the
-    interpreter, and together they took longer than hashing the content.
+    Where many threads write, each call ends with a wait for the interpreter, and a file object makes more of them.
     """
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     try:
