@@ -1,5 +1,6 @@
 """Every model content and manifest that the contract allows, for hypothesis."""
 
+from datetime import datetime
 from typing import Any
 
 from hypothesis import HealthCheck, settings
@@ -17,6 +18,7 @@ from bandwatch.artifacts.manifest import (
 whole_documents = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 """Settings for tests that draw a model or manifest with all its parts."""
 
+_YEARS = datetime(2, 1, 1), datetime(9998, 12, 31)  # noqa: DTZ001 - bounds are naive
 _decibels = st.floats(0, 1000)
 _numbers = st.integers(1, 2**32 - 1)
 _text = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
@@ -58,5 +60,5 @@ manifests = st.builds(
     parent=st.none() | _text,
     run=_text,
     content=contents,
-    created_at=st.datetimes(timezones=st.timezones()),
+    created_at=st.datetimes(*_YEARS, timezones=st.timezones()),
 )
