@@ -117,7 +117,8 @@ class Demo:
                 observer.id,
                 cell=names.cells.name(observer.cell_id),
                 mobility=Mobility.Value(f"MOBILITY_{observer.mobility.upper()}"),
-                training_target=timedelta(seconds=observer.learn_s),
+                # Reached with what it hears while the platform learns, so that nothing that is judged later trains.
+                training_target=timedelta(seconds=_LEAST_SHARE * observer.learn_s),
             )
             path = self._folder / f"{observer.id}.token"
             path.touch(mode=0o600)
