@@ -22,9 +22,9 @@ SCORE_TOLERANCE_DB: Final = 1e-3
 PREDICTION_TOLERANCE_DB: Final = 1e-2
 """Largest differences between onnxruntime and torch of a window's error, and of its prediction (RMSE).
 
-A new network keeps 1e-4 dB. onnxruntime approximates the sigmoids of an LSTM, and some trained networks amplify that
-over 100 steps of noise: 1.1e-4 dB were seen in errors, 1.5e-3 dB in predictions. A bias lost in the export costs whole
-decibels.
+A new network keeps 1e-4 dB. Some trained networks amplify small differences over 100 steps of noise, such as those of
+onnxruntime's own way to compute sigmoids: 1.1e-4 dB were seen in errors, 1.5e-3 dB in predictions. A bias lost in the
+export costs whole decibels.
 """
 _PREFIX: Final = "predictor."
 _LSTM_GATES: Final = 4
