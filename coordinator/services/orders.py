@@ -11,8 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from bandwatch import names
 from bandwatch.errors import AlreadyExistsError, FailedPreconditionError, NotFoundError
 from bandwatch.spectrogram.bands import FRAME_SECONDS, TARGET_FRAMES
-from coordinator.registry.entities import Band, Cell, Purpose, RunKind, RunSegment, Segment, TrainingRun
-from coordinator.services import models
+from coordinator.registry.entities import Cell, Purpose, RunKind, RunSegment, Segment, TrainingRun
+from coordinator.services import cells, models
 
 
 @dataclass(frozen=True)
@@ -99,12 +99,10 @@ async def order(
 
 async def _cells_of(session: AsyncSession, wanted: TeacherOrder | StudentOrder) -> list[str]:
     if isinstance(wanted, StudentOrder):
-        if await session.get(Cell, wanted.cell_id) is None:
-            raise NotFoundError(f"{names.cells.name(wanted.cell_id)} is not registered; create it first")
+        await cells.get_cell(session, wanted.cell_id)
         await models.get(session, wanted.teacher_id)
         return [wanted.cell_id]
-    if await session.get(Band, wanted.band_id) is None:
-        raise NotFoundError(f"{names.bands.name(wanted.band_id)} is not registered; create it first")
+    await cells.get_band(session, wanted.band_id)
     of_band = set(await session.scalars(select(Cell.id).where(Cell.band_id == wanted.band_id)))
     strangers = sorted(set(wanted.cell_ids) - of_band)
     if strangers:
@@ -157,9 +155,9 @@ async def _why_nothing_trains(
             )
         )
     ).one()
-    cells = ", ".join(names.cells.name(cell_id) for cell_id in cell_ids) or "the band, which has no cells"
+    places = ", ".join(names.cells.name(cell_id) for cell_id in cell_ids) or "the band, which has no cells"
     reasons = ", ".join(f"{count} {reason}" for reason, count in zip(refusals, counts[1:], strict=True) if count)
     return (
-        f"no segment of {cells} may train ({counts[0]} stored{': ' + reasons if reasons else ''}); "
+        f"no segment of {places} may train ({counts[0]} stored{': ' + reasons if reasons else ''}); "
         "let observers of the cell upload clean data first"
     )

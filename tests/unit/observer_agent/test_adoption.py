@@ -118,7 +118,7 @@ def under_another_serial(publisher: Publisher) -> AssignedRelease:
 
 
 def off_on_golden_windows(publisher: Publisher) -> AssignedRelease:
-    return publisher.seal(publisher.manifest(2, off_db=0.02))
+    return publisher.seal(publisher.manifest(2, off_db=0.002))
 
 
 def that_answers_no_number(publisher: Publisher) -> AssignedRelease:
