@@ -38,17 +38,20 @@ class Lease:
 
 @dataclass(frozen=True)
 class TeacherOrder:
-    """Build a teacher."""
+    """Build a teacher; an empty family and no layers stand for the usual ones."""
 
+    family: str
+    layers: int
     max_epochs: int
     stride_frames: int
 
 
 @dataclass(frozen=True)
 class StudentOrder:
-    """Refit a teacher."""
+    """Make a student from the best of these teachers, of the best of these families, or of any when none is named."""
 
-    teacher: str
+    teachers: tuple[str, ...]
+    families: tuple[str, ...]
     frozen_layers: int
     max_epochs: int
     stride_frames: int
@@ -197,14 +200,15 @@ class TrainingClient:
             )
 
     @_retried
-    def finish(self, lease: Lease, content: ModelContent) -> str:
-        """Register the run's model and return its name.
+    def finish(self, lease: Lease, content: ModelContent, parent: str | None) -> str:
+        """Register the run's model, with the teacher that it started from, if any, and return its name.
 
         Raises:
             ConflictError: The lease was lost.
+            InvalidArgumentError: The run was not ordered with that teacher, or the content cannot be.
         """
         request = training_service_pb2.FinishRunRequest(
-            lease=_lease_message(lease), content=content_to_message(content)
+            lease=_lease_message(lease), content=content_to_message(content), parent=parent or ""
         )
         with bandwatch_errors():
             return self._service.FinishRun(request, timeout=CALL_DEADLINE_S).model.name
@@ -242,9 +246,15 @@ def _lease_message(lease: Lease) -> training_service_pb2.Lease:
 
 def _order(run: model_pb2.TrainingRun) -> TeacherOrder | StudentOrder:
     if run.WhichOneof("spec") == "teacher":
-        return TeacherOrder(max_epochs=run.teacher.max_epochs, stride_frames=run.teacher.stride_frames)
+        return TeacherOrder(
+            family=run.teacher.family,
+            layers=run.teacher.layers,
+            max_epochs=run.teacher.max_epochs,
+            stride_frames=run.teacher.stride_frames,
+        )
     return StudentOrder(
-        teacher=run.student.teacher,
+        teachers=tuple(run.student.teachers),
+        families=tuple(run.student.families),
         frozen_layers=run.student.frozen_layers,
         max_epochs=run.student.max_epochs,
         stride_frames=run.student.stride_frames,

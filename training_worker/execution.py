@@ -26,7 +26,7 @@ def execute(settings: WorkerSettings, run: ClaimedRun) -> str:
     workspace = workspace_of(settings.data_dir, run.lease.run)
     with open_client(settings.coordinator, settings.token_file, settings.data_dir) as client:
         trained = _train(client, run, workspace, _reporter(client, run))
-        return client.finish(run.lease, _published(client, trained))
+        return client.finish(run.lease, _published(client, trained), trained.parent)
 
 
 def _train(
@@ -34,10 +34,25 @@ def _train(
 ) -> TrainedModel:
     report(Progress("fetching segments", 0.0, None))
     segments = list(client.segments(run.lease))
-    if isinstance(run.order, StudentOrder):
-        student = StudentOptions(run.order.frozen_layers, run.order.max_epochs, run.order.stride_frames, run.seed)
-        return build_student(student, segments, fetch_model(client, run.order.teacher), workspace, report)
-    teacher = TeacherOptions(run.order.max_epochs, run.order.stride_frames, run.seed)
+    order = run.order
+    if isinstance(order, StudentOrder):
+        report(Progress("fetching teachers", 0.0, None))
+        teachers = {name: fetch_model(client, name) for name in order.teachers}
+        student = StudentOptions(
+            frozen_layers=order.frozen_layers,
+            max_epochs=order.max_epochs,
+            stride_frames=order.stride_frames,
+            seed=run.seed,
+            families=order.families,
+        )
+        return build_student(student, segments, teachers, workspace, report)
+    teacher = TeacherOptions(
+        family=order.family,
+        layers=order.layers,
+        max_epochs=order.max_epochs,
+        stride_frames=order.stride_frames,
+        seed=run.seed,
+    )
     return build_teacher(teacher, segments, workspace, report)
 
 
@@ -61,7 +76,7 @@ def fetch_model(client: TrainingClient, model: str) -> TeacherModel:
 
 
 def _published(client: TrainingClient, trained: TrainedModel) -> ModelContent:
-    """Store the parts of a model and return its content: tensors that the teacher has too are there already."""
+    """Store the parts of a model and return its content: tensors that a teacher has too are there already."""
     return ModelContent(
         family=trained.family,
         graph=client.store(trained.graph),
@@ -71,9 +86,12 @@ def _published(client: TrainingClient, trained: TrainedModel) -> ModelContent:
         ),
         frozen_layers=trained.frozen_layers,
         error=trained.error,
-        thresholds=trained.thresholds,
+        scores=trained.scores,
+        default_score=trained.default_score,
         golden_errors_db=trained.golden_errors_db,
         parent_error=trained.parent_error,
+        candidates=trained.candidates,
+        choice=trained.choice,
     )
 
 

@@ -37,6 +37,8 @@ class WindowSet:
     """[n] fold of its first frame."""
     last_fold: Indices
     """[n] fold of its last frame."""
+    stride_frames: int
+    """Frames between the starts of windows."""
 
     @classmethod
     def cut(cls, segments: Sequence[Codes], stride_frames: int, seed: int) -> Self:
@@ -52,7 +54,8 @@ class WindowSet:
             _places(len(view), len(codes), stride_frames, number, shift)
             for number, (view, codes) in enumerate(zip(views, segments, strict=True))
         ]
-        windows = cls(views, *np.concatenate([np.empty((4, 0), dtype=np.intp), *columns], axis=1))
+        segment, place, first_fold, last_fold = np.concatenate([np.empty((4, 0), dtype=np.intp), *columns], axis=1)
+        windows = cls(views, segment, place, first_fold, last_fold, stride_frames)
         if any(len(windows.held_out(fold)) == 0 for fold in range(FOLDS)):
             raise _too_little(segments, stride_frames)
         return windows
@@ -72,6 +75,19 @@ class WindowSet:
     def fitted(self, fold: int) -> Indices:
         """Return the windows that share no frame with any block of that fold."""
         return np.flatnonzero((self.first_fold != fold) & (self.last_fold != fold))
+
+    def in_order(self, indices: Indices) -> Indices:
+        """Return the windows sorted by segment and time."""
+        return indices[np.lexsort((self.place[indices], self.segment[indices]))]
+
+    def runs(self, indices: Indices) -> Indices:
+        """Return a number for each window, [n]: it stays while windows follow one another in a segment and its fold."""
+        changes = [
+            np.diff(self.segment[indices]) != 0,
+            np.diff(self.place[indices]) != 1,
+            np.diff(self.first_fold[indices]) != 0,
+        ]
+        return np.concatenate([np.zeros(min(1, len(indices)), np.intp), np.cumsum(np.any(changes, axis=0))])
 
 
 def batches(indices: Indices, size: int) -> Iterator[Indices]:

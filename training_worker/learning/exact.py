@@ -1,35 +1,36 @@
-"""The best dense layer on given LSTM layers, without gradient descent: a ridge regression on the last hidden state.
+"""The best dense layer on given features, without gradient descent: a ridge regression.
 
-With H [n, units + 1] the hidden states beside a column of ones, and Y [n, 3200] the standardised target frames, the
-dense layer W [units + 1, 3200] minimises |H W - Y|^2 + strength n |W - W_teacher|^2. The windows enter only through
-H'H and H'Y, so that leaving blocks of time out is a subtraction of sums, not another fit.
+With H [n, features + 1] the features beside a column of ones, and Y [n, 3200] the standardised target frames, the dense
+layer W [features + 1, 3200] minimises |H W - Y|^2 + strength n |W - W_teacher|^2. The windows enter only through H'H
+and H'Y, so that leaving blocks of time out, taking fewer features, and adding up observers are sums, not other fits.
 """
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from bandwatch.spectrogram.bands import CODE_STEP_DB, INPUT_FRAMES
-from training_worker.learning.calibration import Errors
+from bandwatch.spectrogram.bands import CODE_STEP_DB, FRAME_BINS, INPUT_FRAMES, TARGET_FRAMES
+from training_worker.learning.calibration import LeftOver, five_stretches
 from training_worker.learning.dataset import FOLDS, Indices, WindowSet, batches
-from training_worker.learning.networks import LstmPredictor, standardise
+from training_worker.learning.networks import Predictor, PredictorT, standardise
 
-STRENGTHS: Final = tuple(10.0 ** (exponent / 2) for exponent in range(-12, 5))
+STRENGTHS: Final = tuple(10.0 ** (exponent / 2) for exponent in range(-12, 7))
 """Strengths of the pull toward the teacher that cross-validation chooses from; the last one all but keeps it."""
 _TAKEN_AT_ONCE: Final = 256
 
 Dense = Tensor
-"""float64 [units + 1, 3200]: weights of a dense layer, its bias in the last row."""
+"""float64 [features + 1, 3200]: weights of a dense layer, its bias in the last row."""
 
 
 @dataclass(frozen=True, eq=False)
 class Sums:
-    """What windows add to the regression, in float64: H'H [units + 1, units + 1], H'Y [units + 1, 3200], and n."""
+    """What windows add to the regression, in float64: H'H [f + 1, f + 1], H'Y [f + 1, 3200], and n."""
 
     hh: Tensor
     hy: Tensor
@@ -38,11 +39,11 @@ class Sums:
 
 @dataclass(frozen=True, eq=False)
 class Regression:
-    """The windows as the regression sees them: one pass of the LSTM layers over all of them."""
+    """The windows as the regression sees them: one pass of the body over all of them."""
 
     windows: WindowSet
-    hidden: Tensor
-    """float32 [n, units]: last hidden state of every window."""
+    features: Tensor
+    """float32 [n, f], of every window."""
     sums: dict[tuple[int, int], Sums]
     """By the folds of a window's first and last frame."""
 
@@ -50,41 +51,49 @@ class Regression:
         """Return the sums over the windows that share no frame with a fold, or over all of them."""
         return add_up([sums for touched, sums in self.sums.items() if fold not in touched])
 
+    def of_features(self, chosen: slice) -> "Regression":
+        """Return the regression on some of the features only, from the same sums."""
+        kept = torch.cat([torch.arange(self.features.shape[1])[chosen], torch.tensor([self.features.shape[1]])])
+        sums = {
+            touched: Sums(part.hh[kept][:, kept], part.hy[kept], part.windows) for touched, part in self.sums.items()
+        }
+        return Regression(self.windows, self.features[:, chosen], sums)
+
 
 @dataclass(frozen=True, eq=False)
 class ExactFit:
     """The solution on all windows, and for each fold the solution that never saw it."""
 
     dense: Dense
-    left_out: tuple[Dense, ...]
+    left_out: dict[int, Dense]
     strength: float
 
 
 @torch.no_grad()
-def regress(predictor: LstmPredictor, windows: WindowSet, report: Callable[[float], None]) -> Regression:
-    """Return hidden states and sums of all windows; `report` hears the share done."""
-    hidden = torch.empty((len(windows), predictor.config.units))
+def regress(predictor: Predictor, windows: WindowSet, report: Callable[[float], None]) -> Regression:
+    """Return features and sums of all windows; `report` hears the share done."""
+    features = torch.empty((len(windows), predictor.dense.in_features))
     sums: dict[tuple[int, int], Sums] = {}
     done = 0
     for touched in sorted(set(zip(windows.first_fold.tolist(), windows.last_fold.tolist(), strict=True))):
         touching = np.flatnonzero((windows.first_fold == touched[0]) & (windows.last_fold == touched[1]))
         for batch in batches(touching, _TAKEN_AT_ONCE):
             standardised, _, _ = standardise(torch.from_numpy(windows.gather(batch)))
-            last = predictor.hidden_states(standardised[:, :INPUT_FRAMES])
-            hidden[torch.from_numpy(batch)] = last
-            added = _sums_of(_with_ones(last), standardised[:, INPUT_FRAMES:].flatten(1))
+            taken = predictor.features(standardised[:, :INPUT_FRAMES])
+            features[torch.from_numpy(batch)] = taken
+            added = _sums_of(_with_ones(taken), standardised[:, INPUT_FRAMES:].flatten(1))
             sums[touched] = add_up([sums[touched], added]) if touched in sums else added
             done += len(batch)
             report(done / len(windows))
-    return Regression(windows, hidden, sums)
+    return Regression(windows, features, sums)
 
 
 def fit_exactly(regression: Regression, teacher: Dense) -> ExactFit:
     """Return the dense layers at the strength that leaves the least error on the folds that are left out in turn."""
-    rest = [regression.without(fold) for fold in range(FOLDS)]
-    errors = [excess_errors(fitted, regression.sums[fold, fold], teacher) for fold, fitted in enumerate(rest)]
+    rest = [_diagonal(regression.without(fold), teacher) for fold in range(FOLDS)]
+    errors = [_excess_errors(fitted, regression.sums[fold, fold], teacher) for fold, fitted in enumerate(rest)]
     strength = STRENGTHS[int(torch.stack(errors).sum(0).argmin())]
-    left_out = tuple(solve(fitted, teacher, strength) for fitted in rest)
+    left_out = {fold: fitted.solution(teacher, strength) for fold, fitted in enumerate(rest)}
     return ExactFit(solve(regression.without(None), teacher, strength), left_out, strength)
 
 
@@ -96,44 +105,46 @@ def add_up(parts: Sequence[Sums]) -> Sums:
 
 
 def solve(sums: Sums, teacher: Dense, strength: float) -> Dense:
-    """Return the dense layer [units + 1, 3200] that minimises |H W - Y|^2 + strength n |W - W_teacher|^2."""
-    change: Dense = torch.linalg.solve(_pulled(sums, strength), _correction(sums, teacher))
+    """Return the dense layer [f + 1, 3200] that minimises |H W - Y|^2 + strength n |W - W_teacher|^2."""
+    pulled = sums.hh + strength * sums.windows * torch.eye(len(sums.hh), dtype=torch.float64)
+    change: Dense = torch.cholesky_solve(_correction(sums, teacher), torch.linalg.cholesky(pulled))
     return teacher + change
 
 
 def excess_errors(fitted: Sums, unseen: Sums, teacher: Dense) -> Tensor:
-    """Return for every strength how much |H W - Y|^2 over unseen windows exceeds the teacher's; below 0 is better.
+    """Return for every strength how much |H W - Y|^2 over unseen windows exceeds the teacher's; below 0 is better."""
+    return _excess_errors(_diagonal(fitted, teacher), unseen, teacher)
 
-    The solution is W = W_teacher + P C with P = (H'H + strength n)^-1 and C = H'(Y - H W_teacher), all of the fitted
-    windows. With G for the C of the unseen ones the excess is tr(P H'H_unseen P C C') - 2 tr(P G C'), so each
-    strength costs products of matrices of [units + 1, units + 1] only.
+
+def left_over(regression: Regression, dense_by_fold: Mapping[int, Dense]) -> LeftOver:
+    """Return what is left over of the windows of fold after fold, predicted by the dense layer given for each fold.
+
+    Of a single fold, statistics can be cross-fitted by five stretches of its windows.
     """
-    correction = _correction(fitted, teacher)
-    cc = correction @ correction.T
-    gc = _correction(unseen, teacher) @ correction.T
-    inverses = (torch.linalg.inv(_pulled(fitted, strength)) for strength in STRENGTHS)
-    return torch.stack([((p @ unseen.hh @ p) * cc).sum() - 2 * (p * gc).sum() for p in inverses])
+    windows = regression.windows
+    held_out = {fold: windows.in_order(windows.held_out(fold)) for fold in dense_by_fold}
+    parts = [
+        _rest_of(regression, batch, dense_by_fold[fold])
+        for fold, indices in held_out.items()
+        for batch in batches(indices, _TAKEN_AT_ONCE)
+    ]
+    order = np.concatenate(list(held_out.values()))
+    return LeftOver(
+        error_db=np.concatenate([error for error, _ in parts]),
+        residual_db=np.concatenate([residual for _, residual in parts]),
+        fold=windows.first_fold[order] if len(held_out) > 1 else five_stretches(len(order)),
+        run=windows.runs(order),
+        stride_frames=windows.stride_frames,
+    )
 
 
-def held_out_errors_db(regression: Regression, dense_by_fold: Sequence[Dense]) -> Errors:
-    """Return float32 [m]: errors in dB of the windows of fold after fold, predicted by the dense layer of each fold."""
-    held_out = [regression.windows.held_out(fold) for fold in range(FOLDS)]
-    errors = np.empty(sum(map(len, held_out)), dtype=np.float32)
-    done = 0
-    for indices, dense in zip(held_out, dense_by_fold, strict=True):
-        for batch in batches(indices, _TAKEN_AT_ONCE):
-            errors[done : done + len(batch)] = _errors_db(regression, batch, dense)
-            done += len(batch)
-    return errors
-
-
-def dense_of(predictor: LstmPredictor) -> Dense:
+def dense_of(predictor: Predictor) -> Dense:
     """Return the dense layer of a predictor."""
     layer = predictor.dense
     return torch.cat([layer.weight.detach().T, layer.bias.detach()[None]]).to(torch.float64)
 
 
-def with_dense(predictor: LstmPredictor, dense: Dense) -> LstmPredictor:
+def with_dense(predictor: PredictorT, dense: Dense) -> PredictorT:
     """Return a copy of a predictor with that dense layer."""
     replaced = copy.deepcopy(predictor)
     with torch.no_grad():
@@ -142,26 +153,64 @@ def with_dense(predictor: LstmPredictor, dense: Dense) -> LstmPredictor:
     return replaced
 
 
-def _sums_of(hidden: Tensor, targets: Tensor) -> Sums:
-    return Sums(hidden.T @ hidden, hidden.T @ targets.to(torch.float64), len(targets))
+@dataclass(frozen=True, eq=False)
+class _Diagonal:
+    """A regression in the directions in which its features are uncorrelated: H'H = V diag(power) V'.
+
+    There a solution of any strength is a division: W = W_teacher + V diag(1 / (power + strength n)) V'C, where
+    C = H'(Y - H W_teacher).
+    """
+
+    directions: Tensor
+    power: Tensor
+    correction: Tensor
+    """V'C, float64 [f + 1, 3200]."""
+    windows: int
+
+    def shares(self, strength: float) -> Tensor:
+        return 1 / (self.power + strength * self.windows)
+
+    def solution(self, teacher: Dense, strength: float) -> Dense:
+        change: Dense = self.directions @ (self.shares(strength)[:, None] * self.correction)
+        return teacher + change
+
+
+def _diagonal(sums: Sums, teacher: Dense) -> _Diagonal:
+    power, directions = torch.linalg.eigh(sums.hh)
+    return _Diagonal(directions, power.clamp(min=0), directions.T @ _correction(sums, teacher), sums.windows)
+
+
+def _excess_errors(fitted: _Diagonal, unseen: Sums, teacher: Dense) -> Tensor:
+    """Return the excess errors in those directions, where each strength costs one product of a vector and a matrix.
+
+    With P = diag(shares), C and G the corrections of fitted and unseen windows, and A the H'H of the unseen ones, all
+    in those directions, the excess is tr(P A P C C') - 2 tr(P G C').
+    """
+    turned = fitted.directions.T @ unseen.hh @ fitted.directions
+    squares = turned * (fitted.correction @ fitted.correction.T)
+    slopes = ((fitted.directions.T @ _correction(unseen, teacher)) * fitted.correction).sum(1)
+    shares = torch.stack([fitted.shares(strength) for strength in STRENGTHS])
+    return ((shares @ squares) * shares).sum(1) - 2 * (shares @ slopes)
+
+
+def _sums_of(features: Tensor, targets: Tensor) -> Sums:
+    return Sums(features.T @ features, features.T @ targets.to(torch.float64), len(targets))
 
 
 def _correction(sums: Sums, teacher: Dense) -> Tensor:
     return sums.hy - sums.hh @ teacher
 
 
-def _pulled(sums: Sums, strength: float) -> Tensor:
-    return sums.hh + strength * sums.windows * torch.eye(len(sums.hh), dtype=torch.float64)
+def _with_ones(features: Tensor) -> Tensor:
+    return torch.cat([features, torch.ones((len(features), 1))], dim=1).to(torch.float64)
 
 
-def _with_ones(hidden: Tensor) -> Tensor:
-    return torch.cat([hidden, torch.ones((len(hidden), 1))], dim=1).to(torch.float64)
-
-
-def _errors_db(regression: Regression, batch: Indices, dense: Dense) -> Errors:
+def _rest_of(
+    regression: Regression, batch: Indices, dense: Dense
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Return the errors [n] and the mean residuals [n, 128] of windows, both in dB."""
     standardised, _, deviation = standardise(torch.from_numpy(regression.windows.gather(batch)))
-    predicted = _with_ones(regression.hidden[torch.from_numpy(batch)]) @ dense
-    residual = predicted - standardised[:, INPUT_FRAMES:].flatten(1)
-    codes = deviation.flatten() * residual.square().mean(1).sqrt()
-    errors: Errors = (CODE_STEP_DB * codes).numpy()
-    return errors
+    predicted = _with_ones(regression.features[torch.from_numpy(batch)]) @ dense
+    rest = (standardised[:, INPUT_FRAMES:].flatten(1) - predicted) * (CODE_STEP_DB * deviation.flatten()[:, None])
+    mean = rest.reshape(-1, TARGET_FRAMES, FRAME_BINS).mean(1)
+    return rest.square().mean(1).sqrt().numpy().astype(np.float32), mean.numpy().astype(np.float32)

@@ -14,7 +14,7 @@ from bandwatch.spectrogram.bands import INPUT_FRAMES
 from training_worker.learning import checkpoint
 from training_worker.learning.calibration import errors_db
 from training_worker.learning.dataset import Indices, WindowSet, batches
-from training_worker.learning.networks import LstmPredictor, refittable_copy, standardise
+from training_worker.learning.networks import Predictor, PredictorT, refittable_copy, standardise
 
 Report = Callable[[int, float, float | None], None]
 """Hears the epoch in hand counted from one, the share of it that is done, and at its end the least validation error."""
@@ -40,7 +40,7 @@ class FitOptions:
 class _State:
     """Everything that changes from epoch to epoch. The order of windows follows from seed and epoch alone."""
 
-    predictor: LstmPredictor
+    predictor: Predictor
     optimizer: torch.optim.Adam
     best_weights: dict[str, torch.Tensor]
     best_error_db: float
@@ -49,8 +49,8 @@ class _State:
 
 
 def fit(
-    start: LstmPredictor, windows: WindowSet, held_out_fold: int, options: FitOptions, path: Path, report: Report
-) -> LstmPredictor:
+    start: PredictorT, windows: WindowSet, held_out_fold: int, options: FitOptions, path: Path, report: Report
+) -> PredictorT:
     """Return a copy of `start` fitted to the windows outside one fold, with the weights that were best on that fold.
 
     Args:
@@ -80,7 +80,7 @@ def fit(
     return best
 
 
-def _begin(start: LstmPredictor, options: FitOptions) -> _State:
+def _begin(start: Predictor, options: FitOptions) -> _State:
     predictor = refittable_copy(start, options.frozen_layers)
     free = [parameter for parameter in predictor.parameters() if parameter.requires_grad]
     optimizer = torch.optim.Adam(free, lr=options.learning_rate)

@@ -1,65 +1,183 @@
-"""The LSTM predictor, and the graph around it that turns codes into errors."""
+"""The families of predictors: from input frames to the frames that follow, by a body and a dense layer.
+
+The body makes features [n, f], and the dense layer maps them to the 25 x 128 values of the target frames. So
+one exact solution (`exact`), one transfer with frozen layers, one scorer and one export serve them all.
+"""
 
 import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Final
+from typing import ClassVar, Final, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from bandwatch.errors import InvalidArgumentError
-from bandwatch.spectrogram.bands import CODE_STEP_DB, FRAME_BINS, INPUT_FRAMES, TARGET_FRAMES
+from bandwatch.spectrogram.bands import FRAME_BINS, INPUT_FRAMES, TARGET_FRAMES
 from bandwatch.spectrogram.scoring import SMALLEST_DEVIATION
 
-FAMILY: Final = "lstm-predictor"
-"""Name of this family of networks in a manifest."""
+LSTM: Final = "lstm-predictor"
+"""LSTM layers and a dense layer (seed paper: two for the downlink, three for the uplink)."""
+AUTOENCODER: Final = "autoencoder"
+"""Dense layers through a bottleneck (seed paper: four for the downlink, six for the uplink)."""
+LINEAR: Final = "linear"
+"""A linear map of lagged powers: nothing but the dense layer."""
+HYBRID: Final = "hybrid"
+"""An LSTM whose dense layer sees the lagged powers too."""
+FAMILIES: Final = (LSTM, AUTOENCODER, LINEAR, HYBRID)
+"""Names of the families in a manifest."""
+
+SUB_BANDS: Final = 8
+LAGGED_POWERS: Final = FRAME_BINS + INPUT_FRAMES * SUB_BANDS
+"""Features of the linear family: the mean of each bin, and the power of 8 sub-bands in each of the 100 frames."""
+AUTOENCODER_UNITS: Final = {3: (128, 64, 128), 5: (256, 128, 64, 128, 256)}
+"""Units of the layers before the dense one, by their number: four and six dense layers in all."""
+
+PredictorT = TypeVar("PredictorT", bound="Predictor")
+
+
+class Predictor(nn.Module):
+    """Standardised input frames [n, 100, 128] to the standardised next frames [n, 25, 128]."""
+
+    family: ClassVar[str]
+    body_layers: int
+    """Layers before the dense one: as many can be frozen."""
+    dense: nn.Linear
+
+    def features(self, inputs: Tensor) -> Tensor:
+        """Return what the dense layer sees of input frames [n, 100, 128]: float32 [n, features]."""
+        raise NotImplementedError
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return float32 [n, 25, 128]: the frames that follow the input frames [n, 100, 128]."""
+        flat: Tensor = self.dense(self.features(inputs))  # [n, 25 * 128]
+        return flat.reshape(-1, TARGET_FRAMES, FRAME_BINS)
+
+    def layer_of(self, parameter_name: str) -> int:
+        """Return the layer that owns a parameter, counted from the input; the dense layer is the last."""
+        return self.body_layers if parameter_name.startswith("dense.") else self._body_layer_of(parameter_name)
+
+    def _body_layer_of(self, parameter_name: str) -> int:
+        raise NotImplementedError
 
 
 @dataclass(frozen=True)
 class LstmConfig:
-    """Size of a predictor; the defaults are the seed paper's for the downlink (its uplink has three layers)."""
+    """Size of an LSTM predictor; the defaults are the seed paper's for the downlink (its uplink has three layers)."""
 
     layers: int = 2
     units: int = 64
 
 
-class LstmPredictor(nn.Module):
-    """Standardised input frames [n, 100, 128] to the standardised next frames [n, 25, 128]."""
+class LstmPredictor(Predictor):
+    """LSTM layers over the input frames, and a dense layer on the last hidden state."""
+
+    family = LSTM
 
     def __init__(self, config: LstmConfig) -> None:
         super().__init__()
         self.config = config
+        self.body_layers = config.layers
         self.lstm = nn.LSTM(FRAME_BINS, config.units, config.layers, batch_first=True)
-        self.dense = nn.Linear(config.units, TARGET_FRAMES * FRAME_BINS)
+        self.dense = _dense(config.units)
 
-    def hidden_states(self, inputs: Tensor) -> Tensor:
+    def features(self, inputs: Tensor) -> Tensor:
         """Return float32 [n, units]: the top layer after the last of the input frames [n, 100, 128]."""
         _, (last, _) = self.lstm(inputs)  # last: [layers, n, units]
         top: Tensor = last[-1]
         return top
 
-    def forward(self, inputs: Tensor) -> Tensor:
-        """Return float32 [n, 25, 128]: the frames that follow the input frames [n, 100, 128]."""
-        flat: Tensor = self.dense(self.hidden_states(inputs))  # [n, 25 * 128]
-        return flat.reshape(-1, TARGET_FRAMES, FRAME_BINS)
+    def _body_layer_of(self, parameter_name: str) -> int:
+        return int(parameter_name.rpartition("_l")[2])
 
 
-class Scorer(nn.Module):
-    """Codes uint8 [n, 125, 128] to errors in dB [n] and the predicted codes [n, 25, 128].
+class Autoencoder(Predictor):
+    """Dense layers that squeeze the input frames through a bottleneck, and unfold it to the frames that follow.
 
-    The linear transformation is inside, so whoever runs the graph computes what training computed.
+    It is judged by the same error as every other family, so it predicts instead of repeating its input.
     """
 
-    def __init__(self, predictor: LstmPredictor) -> None:
-        super().__init__()
-        self.predictor = predictor
+    family = AUTOENCODER
 
-    def forward(self, codes: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the error in dB of each window, and its predicted codes."""
-        standardised, mean, deviation = standardise(codes)
-        predicted = self.predictor(standardised[:, :INPUT_FRAMES]) * deviation + mean
-        residual = predicted - codes[:, INPUT_FRAMES:].to(torch.float32)
-        return CODE_STEP_DB * residual.square().mean((1, 2)).sqrt(), predicted
+    def __init__(self, units: tuple[int, ...] = AUTOENCODER_UNITS[3]) -> None:
+        super().__init__()
+        self.body_layers = len(units)
+        sizes = (INPUT_FRAMES * FRAME_BINS, *units)
+        self.body = nn.ModuleList(nn.Linear(sizes[at], sizes[at + 1]) for at in range(len(units)))
+        self.dense = _dense(units[-1])
+
+    def features(self, inputs: Tensor) -> Tensor:
+        """Return float32 [n, units of the last layer]."""
+        values = inputs.flatten(1)
+        for layer in self.body:
+            values = torch.tanh(layer(values))
+        return values
+
+    def _body_layer_of(self, parameter_name: str) -> int:
+        return int(parameter_name.split(".")[1])
+
+
+class LinearPredictor(Predictor):
+    """A dense layer on lagged powers: the exact solution is all of its training, and it needs no teacher."""
+
+    family = LINEAR
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body_layers = 0
+        self.dense = _dense(LAGGED_POWERS)
+
+    def features(self, inputs: Tensor) -> Tensor:
+        """Return float32 [n, 928]."""
+        return lagged_powers(inputs)
+
+
+class HybridPredictor(Predictor):
+    """An LSTM predictor whose dense layer sees the lagged powers beside the hidden state: a linear skip."""
+
+    family = HYBRID
+
+    def __init__(self, config: LstmConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.body_layers = config.layers
+        self.lstm = nn.LSTM(FRAME_BINS, config.units, config.layers, batch_first=True)
+        self.dense = _dense(config.units + LAGGED_POWERS)
+
+    def features(self, inputs: Tensor) -> Tensor:
+        """Return float32 [n, units + 928], the hidden state first."""
+        _, (last, _) = self.lstm(inputs)
+        return torch.cat([last[-1], lagged_powers(inputs)], dim=1)
+
+    def _body_layer_of(self, parameter_name: str) -> int:
+        return int(parameter_name.rpartition("_l")[2])
+
+
+def lagged_powers(inputs: Tensor) -> Tensor:
+    """Return float32 [n, 928] of standardised frames [n, 100, 128]: bin means, then 8 sub-band means a frame."""
+    sub_bands = inputs.reshape(-1, INPUT_FRAMES, SUB_BANDS, FRAME_BINS // SUB_BANDS).mean(3)
+    return torch.cat([inputs.mean(1), sub_bands.flatten(1)], dim=1)
+
+
+def hybrid_of(predictor: LstmPredictor) -> HybridPredictor:
+    """Return the hybrid that predicts what an LSTM predictor does: the weights of its linear skip are zero."""
+    hybrid = HybridPredictor(predictor.config)
+    with torch.no_grad():
+        hybrid.lstm.load_state_dict(predictor.lstm.state_dict())
+        hybrid.dense.weight.zero_()
+        hybrid.dense.weight[:, : predictor.config.units] = predictor.dense.weight
+        hybrid.dense.bias.copy_(predictor.dense.bias)
+    return hybrid
+
+
+def blank_linear() -> LinearPredictor:
+    """Return the linear predictor that knows nothing: it predicts the mean of a window's input."""
+    linear = LinearPredictor()
+    with torch.no_grad():
+        linear.dense.weight.zero_()
+        linear.dense.bias.zero_()
+    return linear
 
 
 def standardise(codes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -76,32 +194,47 @@ def standardise(codes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def new_predictor(config: LstmConfig, seed: int) -> LstmPredictor:
-    """Return a predictor with random weights that depend on the seed alone."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    """Return an LSTM predictor with random weights that depend on the seed alone."""
+    with _seeded(seed):
         return LstmPredictor(config)
 
 
-def refittable_copy(predictor: LstmPredictor, frozen_layers: int) -> LstmPredictor:
+def new_autoencoder(layers: int, seed: int) -> Autoencoder:
+    """Return an autoencoder of four or six dense layers with random weights that depend on the seed alone.
+
+    Raises:
+        InvalidArgumentError: The number of layers is another one.
+    """
+    if layers - 1 not in AUTOENCODER_UNITS:
+        choices = " or ".join(str(number + 1) for number in AUTOENCODER_UNITS)
+        raise InvalidArgumentError(f"an autoencoder has {choices} dense layers, not {layers}")
+    with _seeded(seed):
+        return Autoencoder(AUTOENCODER_UNITS[layers - 1])
+
+
+def refittable_copy(predictor: PredictorT, frozen_layers: int) -> PredictorT:
     """Return a copy whose first `frozen_layers` layers, counted from the input, take no gradient.
 
     Raises:
         InvalidArgumentError: The network has too few layers to freeze that many and still learn something.
     """
-    config = predictor.config
-    if not 0 <= frozen_layers <= config.layers:
+    if not 0 <= frozen_layers <= predictor.body_layers:
         raise InvalidArgumentError(
-            f"{frozen_layers} layers cannot be frozen in a network of {config.layers} LSTM layers and a dense layer: "
-            f"choose 0 to {config.layers}"
+            f"{frozen_layers} layers cannot be frozen in a network of {predictor.body_layers} layers and a dense "
+            f"layer: choose 0 to {predictor.body_layers}"
         )
     refitted = copy.deepcopy(predictor)
     for name, parameter in refitted.named_parameters():
-        parameter.requires_grad_(_layer_of(name, config) >= frozen_layers)
+        parameter.requires_grad_(predictor.layer_of(name) >= frozen_layers)
     return refitted
 
 
-def _layer_of(parameter_name: str, config: LstmConfig) -> int:
-    """Return the layer that owns a parameter: LSTM layers from 0, the dense layer last."""
-    if parameter_name.startswith("dense."):
-        return config.layers
-    return int(parameter_name.rpartition("_l")[2])
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
+
+
+def _dense(features: int) -> nn.Linear:
+    return nn.Linear(features, TARGET_FRAMES * FRAME_BINS)

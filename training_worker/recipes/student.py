@@ -1,88 +1,150 @@
-"""Refit a copy of a teacher to one cell."""
+"""Refit a copy of a teacher to one cell, and choose which teacher and which family."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from training_worker.learning.calibration import errors_db
+from bandwatch.artifacts.manifest import Candidate
+from bandwatch.errors import InvalidArgumentError
+from training_worker.learning import exact, networks
+from training_worker.learning.calibration import LeftOver, error_statistics, left_over
 from training_worker.learning.dataset import FOLDS, WindowSet
-from training_worker.learning.exact import dense_of, fit_exactly, held_out_errors_db, regress, with_dense
-from training_worker.learning.export import load_predictor
 from training_worker.learning.fit import FitOptions, fit
-from training_worker.learning.networks import LstmPredictor
+from training_worker.learning.networks import Predictor
+from training_worker.learning.restore import load_predictor
+from training_worker.recipes.choice import chosen_teacher
+from training_worker.recipes.families import Solved, solved_families
 from training_worker.recipes.progress import Progress, ProgressReporter
-from training_worker.recipes.trained import TeacherModel, TrainedModel, trained_model
+from training_worker.recipes.trained import Origin, TeacherModel, TrainedModel, trained_model
 
 _HELD_OUT_FOLD = 0
 
 
 @dataclass(frozen=True)
 class StudentOptions:
-    """How to refit a teacher: `frozen_layers` counts from the input, and `max_epochs` serves refits of LSTM layers."""
+    """How to refit a teacher.
+
+    Attributes:
+        frozen_layers: Layers, counted from the input, that keep the teacher's weights.
+        max_epochs: Serves refits of more than the dense layer.
+        stride_frames: Frames between the starts of windows.
+        seed: Deals blocks of time to folds, and orders windows.
+        families: Families to choose among; empty for the teacher's own, the linear one, and the hybrid of an LSTM.
+    """
 
     frozen_layers: int
     max_epochs: int
     stride_frames: int
     seed: int
+    families: tuple[str, ...] = ()
 
 
 def build_student(
     options: StudentOptions,
     segments: Sequence[npt.NDArray[np.uint8]],
-    teacher: TeacherModel,
+    teachers: Mapping[str, TeacherModel],
     workspace: Path,
     report: Callable[[Progress], None],
 ) -> TrainedModel:
     """Return a student fitted to segments uint8 [frames, 128], continuing what an earlier attempt left in `workspace`.
 
-    The dense layer is solved exactly. Where LSTM layers are free too, Adam goes on from that solution; then one fold
-    of blocks of time is kept from both, to stop early and to calibrate.
+    Of several teachers the one is taken that a refit brings lowest on one minute of the data. With everything but the
+    dense layer frozen, the dense layer of each family is solved exactly, and the family with the lowest error on
+    left-out blocks is taken. Where more layers are free, Adam goes on from the exact solution of the teacher's own
+    family; then one fold of blocks of time is kept from both, to stop early and to calibrate.
 
     Raises:
-        InvalidArgumentError: The teacher has not as many layers as are to be frozen.
+        InvalidArgumentError: The teacher has not as many layers as are to be frozen, or no family fits it.
         FailedPreconditionError: The segments hold too little data.
         CorruptError: The teacher's tensors or graph are not those of a network that this worker knows.
     """
     tell = ProgressReporter(report).tell
-    parent = load_predictor(teacher.family, teacher.tensors)
+    loaded = {name: load_predictor(teacher.family, teacher.tensors) for name, teacher in teachers.items()}
+    name, tried, why_teacher = chosen_teacher(
+        loaded, segments, options.stride_frames, options.seed, lambda share: tell("choosing a teacher", 0.2 * share)
+    )
+    parent = loaded[name] if name is not None else None
+    frozen = _frozen_layers(parent, options.frozen_layers)
     windows = WindowSet.cut(segments, options.stride_frames, options.seed)
-    regression = regress(parent, windows, lambda share: tell("solving the dense layer", 0.5 * share))
-    exact = fit_exactly(regression, dense_of(parent))
-    if options.frozen_layers == parent.config.layers:
-        student = with_dense(parent, exact.dense)
-        errors = held_out_errors_db(regression, exact.left_out)
-        parent_errors = held_out_errors_db(regression, [dense_of(parent)] * FOLDS)
+    if parent is not None and frozen < parent.body_layers:
+        families: tuple[str, ...] = (parent.family,)
     else:
-        start = with_dense(parent, exact.left_out[_HELD_OUT_FOLD])
-        student = _refit(start, windows, options, workspace, tell)
+        families = options.families
+    solved = solved_families(parent, families, windows, lambda share: tell("solving", 0.2 + 0.4 * share))
+    best = min(solved, key=lambda one: float(one.rest.error_db.mean()))
+    student, rest, unadapted = best.predictor, best.rest, best.unadapted
+    if parent is not None and frozen < parent.body_layers:
+        student = _refitted(best, windows, options, workspace, tell)
         held_out = windows.held_out(_HELD_OUT_FOLD)
-        errors = errors_db(student, windows, held_out, lambda share: tell("calibrating", 0.9 + 0.02 * share))
-        parent_errors = errors_db(parent, windows, held_out, lambda share: tell("calibrating", 0.92 + 0.02 * share))
+        rest = left_over(student, windows, held_out, lambda share: tell("calibrating", 0.9 + 0.02 * share))
+        unadapted = left_over(parent, windows, held_out, lambda share: tell("calibrating", 0.92 + 0.02 * share))
     tell("checking", 0.95)
-    trained = trained_model(student, teacher.graph, options.frozen_layers, errors, parent_errors)
+    origin = Origin(
+        parent=name if best.family != networks.LINEAR or _is_linear(parent) else None,
+        parent_error=None if unadapted is None else error_statistics(unadapted.error_db),
+        frozen_layers=frozen if parent is not None and best.family == parent.family else 0,
+        graph=teachers[name].graph if name is not None and best.family == teachers[name].family else None,
+        candidates=(*tried, *(_candidate(one, name) for one in solved)),
+        choice=" ".join(filter(None, (why_teacher, _why(best, solved)))),
+    )
+    trained = trained_model(student, rest, origin)
     tell("built", 1.0)
     return trained
 
 
-def _refit(
-    start: LstmPredictor,
+def _frozen_layers(parent: Predictor | None, wanted: int) -> int:
+    """Return how many layers are frozen; a family without layers before the dense one has none to freeze."""
+    if parent is None or not parent.body_layers:
+        return 0
+    if wanted > parent.body_layers:
+        raise InvalidArgumentError(
+            f"{wanted} layers cannot be frozen: the teacher has {parent.body_layers} layers and a dense layer; "
+            f"choose 0 to {parent.body_layers}"
+        )
+    return wanted
+
+
+def _is_linear(parent: Predictor | None) -> bool:
+    return parent is not None and parent.family == networks.LINEAR
+
+
+def _refitted(
+    best: Solved,
     windows: WindowSet,
     options: StudentOptions,
     workspace: Path,
     tell: Callable[[str, float, float | None], None],
-) -> LstmPredictor:
+) -> Predictor:
     return fit(
-        start,
+        exact.with_dense(best.predictor, best.left_out[_HELD_OUT_FOLD]),
         windows,
         _HELD_OUT_FOLD,
         FitOptions(max_epochs=options.max_epochs, seed=options.seed, frozen_layers=options.frozen_layers),
         workspace / "student.checkpoint",
         lambda epoch, share, error_db: tell(
             f"epoch {epoch} of at most {options.max_epochs}",
-            0.5 + 0.4 * (epoch - 1 + share) / options.max_epochs,
+            0.6 + 0.3 * (epoch - 1 + share) / options.max_epochs,
             error_db,
         ),
     )
+
+
+def _candidate(one: Solved, teacher: str | None) -> Candidate:
+    unadapted: LeftOver | None = one.unadapted
+    return Candidate(
+        family=one.family,
+        teacher=teacher if one.family != networks.LINEAR else None,
+        error=error_statistics(one.rest.error_db),
+        unadapted_error=None if unadapted is None else error_statistics(unadapted.error_db),
+    )
+
+
+def _why(best: Solved, solved: Sequence[Solved]) -> str:
+    """Say in a sentence why a family was taken."""
+    if len(solved) == 1:
+        return ""
+    errors = ", ".join(f"{one.family} {one.rest.error_db.mean():.3f} dB" for one in solved)
+    return f"{best.family} has the lowest error on {FOLDS} left-out folds of time: {errors}."

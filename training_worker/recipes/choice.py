@@ -1,0 +1,65 @@
+"""Which teacher a student starts from, by errors on blocks of time that were left out."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from bandwatch.artifacts.manifest import Candidate
+from bandwatch.spectrogram.bands import FRAME_SECONDS
+from training_worker.learning.calibration import error_statistics
+from training_worker.learning.dataset import WindowSet
+from training_worker.learning.networks import Predictor
+from training_worker.recipes.families import solve_own
+
+JUDGED_S: Final = 60.0
+"""Seconds of local data that every candidate teacher is judged on."""
+
+Codes = npt.NDArray[np.uint8]
+
+
+def chosen_teacher(
+    teachers: Mapping[str, Predictor],
+    segments: Sequence[Codes],
+    stride_frames: int,
+    seed: int,
+    report: Callable[[float], None],
+) -> tuple[str | None, tuple[Candidate, ...], str]:
+    """Return the teacher that a refit brings lowest on one minute of data, every one that was tried, and a sentence.
+
+    A single teacher is taken untried, and without teachers there is none.
+    """
+    if len(teachers) <= 1:
+        return next(iter(teachers), None), (), ""
+    windows = WindowSet.cut(first_seconds(segments, JUDGED_S), stride_frames, seed)
+    tried: list[Candidate] = []
+    for number, (name, teacher) in enumerate(teachers.items()):
+        one = solve_own(teacher, windows)
+        assert one.unadapted is not None  # noqa: S101 - it has a teacher
+        errors = error_statistics(one.rest.error_db), error_statistics(one.unadapted.error_db)
+        tried.append(Candidate(family=one.family, teacher=name, error=errors[0], unadapted_error=errors[1]))
+        report((number + 1) / len(teachers))
+    ranked = sorted(tried, key=lambda candidate: candidate.error.mean_db)
+    return ranked[0].teacher, tuple(tried), _why(ranked)
+
+
+def first_seconds(segments: Sequence[Codes], seconds: float) -> list[Codes]:
+    """Return segments up to so many seconds in all; the last one may be cut short."""
+    left = round(seconds / FRAME_SECONDS)
+    taken = []
+    for segment in segments:
+        taken.append(segment[: max(left, 0)])
+        left -= len(segment)
+    return [segment for segment in taken if len(segment)]
+
+
+def _why(ranked: Sequence[Candidate]) -> str:
+    best, second = ranked[0], ranked[1]
+    won = second.error.mean_db - best.error.mean_db
+    lowest = min(ranked, key=lambda one: one.unadapted_error.mean_db if one.unadapted_error else np.inf)
+    agreed = "" if lowest is best else f" (unadapted, {lowest.teacher} is lowest)"
+    return (
+        f"Of {len(ranked)} teachers, {best.teacher} is lowest after a refit on {JUDGED_S:g} s or less: "
+        f"{best.error.mean_db:.3f} dB, {won:.3f} dB before {second.teacher}{agreed}."
+    )
