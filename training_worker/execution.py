@@ -11,6 +11,7 @@ import torch
 
 from bandwatch.artifacts.manifest import BlobReference, ModelContent, TensorEntry
 from training_worker.coordinator_client import ClaimedRun, StudentOrder, TrainingClient, open_client
+from training_worker.learning.networks import LSTM
 from training_worker.recipes.progress import Progress
 from training_worker.recipes.student import StudentOptions, build_student
 from training_worker.recipes.teacher import TeacherOptions, build_teacher
@@ -47,7 +48,7 @@ def _train(
         )
         return build_student(student, segments, teachers, workspace, report)
     teacher = TeacherOptions(
-        family=order.family,
+        family=order.family or LSTM,
         layers=order.layers,
         max_epochs=order.max_epochs,
         stride_frames=order.stride_frames,

@@ -294,10 +294,7 @@ def _targets(windows: Codes) -> Codes:
 def _fitting_share(windows: Codes) -> Codes:
     """Return at most `FITTED_AT_MOST` of the windows, evenly taken."""
     if windows.dtype != np.uint8 or windows.shape[1:] != (WINDOW_FRAMES, FRAME_BINS):
-        raise InvalidArgumentError(
-            f"a baseline is fitted on windows of {WINDOW_FRAMES} frames of {FRAME_BINS} codes (uint8), "
-            f"and was given {windows.dtype} {list(windows.shape)}"
-        )
+        raise InvalidArgumentError(f"a baseline is fitted on uint8 [n, 125, 128], not {windows.dtype} {windows.shape}")
     if len(windows) <= 1:
         raise InvalidArgumentError("one window does not show what varies: fit a baseline on two clean windows or more")
     return windows[:: -(-len(windows) // FITTED_AT_MOST)]

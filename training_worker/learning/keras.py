@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from bandwatch.errors import CorruptError, InvalidArgumentError
 from bandwatch.spectrogram.bands import FRAME_BINS, INPUT_FRAMES, TARGET_FRAMES
 from training_worker.learning.keras_files import Arrays, KerasFile, read_keras_file
+from training_worker.learning.networks import KERAS_LSTM, Predictor
 
 UNITS: Final = 64
 """Units of every LSTM layer."""
@@ -53,9 +54,9 @@ class NormalisedLstm(nn.Module):
         states = []
         for driven in inputs @ self.input_weight.T + self.bias:
             gates = driven + hidden @ self.recurrent_weight.T
-            take, give, keep = (0.2 * gates[:, : 3 * UNITS] + 0.5).clamp(0, 1).chunk(3, dim=1)
-            cell = keep * cell + take * torch.tanh(gates[:, 3 * UNITS :])
-            hidden = give * torch.tanh(cell)
+            input_gate, output_gate, forget_gate = (0.2 * gates[:, : 3 * UNITS] + 0.5).clamp(0, 1).chunk(3, dim=1)
+            cell = forget_gate * cell + input_gate * torch.tanh(gates[:, 3 * UNITS :])
+            hidden = output_gate * torch.tanh(cell)
             states.append(hidden)
         return torch.stack(states)
 
@@ -81,14 +82,17 @@ class NormalisedLstm(nn.Module):
         return states.squeeze(1)
 
 
-class KerasLstmPredictor(nn.Module):
-    """Standardised input frames [n, 100, 128] to the standardised next frames [n, 25, 128]; new, it predicts zeros.
+class KerasLstmPredictor(Predictor):
+    """Standardised input frames [n, 100, 128] to the standardised next frames [n, 25, 128].
 
     How the authors scaled their frames is unknown, so a dense layer that was not fitted again may be far off.
     """
 
+    family = KERAS_LSTM
+
     def __init__(self) -> None:
         super().__init__()
+        self.body_layers = LSTM_LAYERS
         self.lstm = nn.Sequential(*(NormalisedLstm(FRAME_BINS if at == 0 else UNITS) for at in range(LSTM_LAYERS)))
         self.dense = nn.Linear(UNITS, _TARGETS)
 
@@ -97,10 +101,8 @@ class KerasLstmPredictor(nn.Module):
         states: Tensor = self.lstm(inputs.transpose(0, 1))
         return states[-1]
 
-    def forward(self, inputs: Tensor) -> Tensor:
-        """Return float32 [n, 25, 128]: the frames that follow the input frames [n, 100, 128]."""
-        flat: Tensor = self.dense(self.features(inputs))  # [n, 25 * 128]
-        return flat.reshape(-1, TARGET_FRAMES, FRAME_BINS)
+    def _body_layer_of(self, parameter_name: str) -> int:
+        return int(parameter_name.split(".")[1])
 
 
 def read_keras(path: Path) -> KerasLstmPredictor:

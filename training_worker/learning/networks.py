@@ -25,7 +25,9 @@ LINEAR: Final = "linear"
 """A linear map of lagged powers: nothing but the dense layer."""
 HYBRID: Final = "hybrid"
 """An LSTM whose dense layer sees the lagged powers too."""
-FAMILIES: Final = (LSTM, AUTOENCODER, LINEAR, HYBRID)
+KERAS_LSTM: Final = "keras-lstm"
+"""LSTM layers with hard-sigmoid gates and batch normalisation, imported from a file of Keras 2."""
+FAMILIES: Final = (LSTM, AUTOENCODER, LINEAR, HYBRID, KERAS_LSTM)
 """Names of the families in a manifest."""
 
 SUB_BANDS: Final = 8

@@ -9,6 +9,7 @@ import torch
 
 from bandwatch.errors import CorruptError
 from training_worker.learning import networks
+from training_worker.learning.keras import KerasLstmPredictor
 from training_worker.learning.networks import Predictor
 
 _STATISTICS: Final = "score."
@@ -45,6 +46,8 @@ def _blank(family: str, weights: Mapping[str, npt.NDArray[np.float32]]) -> Predi
             return networks.LstmPredictor(_lstm_config(weights))
         case networks.HYBRID:
             return networks.HybridPredictor(_lstm_config(weights))
+        case networks.KERAS_LSTM:
+            return KerasLstmPredictor()
         case _:
             known = ", ".join(networks.FAMILIES)
             raise CorruptError(f"this worker cannot refit the family {family!r}: it knows {known}")
