@@ -1,6 +1,6 @@
 """A simulated LTE cell as an observer receives it: an endless stream of samples."""
 
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -9,50 +9,37 @@ from numpy.typing import NDArray
 from bandwatch.errors import InvalidArgumentError
 from bandwatch.lte.channel import Channel, ChannelConfig
 from bandwatch.lte.downlink import BLOCK_SUBFRAMES, Downlink
-from bandwatch.lte.numerology import Numerology
+from bandwatch.lte.downlink_config import CellConfig
+from bandwatch.lte.numerology import SUBFRAME_SYMBOLS, Numerology
+from bandwatch.lte.propagation import Shadowing
 
-_BLOCK_SLOTS: Final = 2 * BLOCK_SUBFRAMES
+__all__ = ["CellConfig", "SimulatedCell"]
 
-
-@dataclass(frozen=True)
-class CellConfig:
-    """A cell of LTE in FDD with one antenna port and the normal cyclic prefix.
-
-    Attributes:
-        cell_identity: Physical-layer identity, 0 to 503, which fixes the synchronisation and reference signals.
-        resource_blocks: 6, 15, 25 or 50: the width of the cell in steps of 180 kHz.
-        load: Share of the resource blocks that users ask for, 0 to 1.
-    """
-
-    cell_identity: int
-    resource_blocks: int = 25
-    load: float = 0.5
+_BLOCK_S: Final = BLOCK_SUBFRAMES * 1e-3
 
 
 class SimulatedCell:
     """What a receiver tuned to the middle of the cell hears; the same seed gives the same stream.
+
+    The ways from the antennas of a cell fade independently (TS 36.101, B.2.3.2, low correlation), under one shadowing.
 
     Raises:
         InvalidArgumentError: The configuration cannot be simulated.
     """
 
     def __init__(self, config: CellConfig, channel: ChannelConfig, seed: int) -> None:
-        sent, way, noise = np.random.SeedSequence(seed).spawn(3)
+        sent, way, noise, shadowing = np.random.SeedSequence(seed).spawn(4)
         self._numerology = Numerology(config.resource_blocks)
-        self._downlink = Downlink(config.cell_identity, config.resource_blocks, config.load, sent)
-        self._channel = Channel(
-            channel,
-            self._numerology.subcarrier_hz(),
-            self._numerology.symbol_times_s(_BLOCK_SLOTS),
-            BLOCK_SUBFRAMES * 1e-3,
-            way,
-        )
+        self._downlink = Downlink(config, sent)
+        self._channels = self._channels_of(replace(channel, shadowing_db=0.0), way.spawn(config.ports))
+        self._shadowing = Shadowing(channel.shadowing_db if self.speed_mps else 0.0, np.random.default_rng(shadowing))
         self._noise = np.random.Generator(np.random.SFC64(noise))
-        self._level = np.float32(10 ** (channel.level_dbfs / 20))
+        self._level_dbfs = channel.level_dbfs
         used_share = self._numerology.subcarriers / self._numerology.fft_size
         noise_power = 10 ** ((channel.level_dbfs - channel.signal_to_noise_db) / 10) / used_share
         self._noise_level = np.float32(np.sqrt(noise_power / 2))
         self._block = np.empty(0, np.complex64)
+        self._blocks = 0
 
     @property
     def sample_rate_hz(self) -> float:
@@ -62,7 +49,7 @@ class SimulatedCell:
     @property
     def speed_mps(self) -> float:
         """Speed of the observer, 0 when it is static."""
-        return self._channel.speed_mps
+        return self._channels[0].speed_mps
 
     def read(self, count: int) -> NDArray[np.complex64]:
         """Return the next samples, complex64 [count]; a full-scale tone has magnitude 1.
@@ -85,11 +72,33 @@ class SimulatedCell:
 
     def _next_block(self) -> NDArray[np.complex64]:
         """Return the samples of the next 40 ms."""
-        received = self._channel.next_block()
-        received *= self._level
-        received *= self._downlink.next_grid()
+        first, *others = zip(self._downlink.next_grid(), self._channels, strict=True)
+        received = first[1].next_block()
+        received *= first[0]
+        for grid, channel in others:
+            received += channel.next_block() * grid
+        received *= self._next_levels()[:, np.newaxis]
         samples = self._numerology.modulate(received).reshape(-1)
         noise = self._noise.standard_normal(2 * len(samples), np.float32)
         noise *= self._noise_level
         samples += noise.view(np.complex64)
         return samples
+
+    def _next_levels(self) -> NDArray[np.float32]:
+        """Return the amplitude of the cell in each symbol of the next block, float32 [560].
+
+        Shadowing hardly bends within 40 ms, in which the fastest observer goes a metre, so it is a straight line there.
+        """
+        way_m = self.speed_mps * _BLOCK_S * np.array([self._blocks, self._blocks + 1])
+        self._blocks += 1
+        start_db, end_db = self._level_dbfs + self._shadowing.level_db(way_m, np.zeros_like(way_m))
+        levels_db = np.linspace(start_db, end_db, BLOCK_SUBFRAMES * SUBFRAME_SYMBOLS, endpoint=False)
+        levels: NDArray[np.float32] = (10 ** (levels_db / 20)).astype(np.float32)
+        return levels
+
+    def _channels_of(self, config: ChannelConfig, seeds: list[np.random.SeedSequence]) -> list[Channel]:
+        """Return the channel of each port; the observer has one speed."""
+        hz, times_s = self._numerology.subcarrier_hz(), self._numerology.symbol_times_s(2 * BLOCK_SUBFRAMES)
+        first = Channel(config, hz, times_s, _BLOCK_S, seeds[0])
+        alike = replace(config, speed_mps=first.speed_mps)
+        return [first, *(Channel(alike, hz, times_s, _BLOCK_S, seed) for seed in seeds[1:])]

@@ -1,64 +1,77 @@
-"""What a cell sends, as a grid of resource elements, 40 ms at a time.
-
-Source: 3GPP TS 36.211, 6.3 to 6.11. Control and data carry random QPSK symbols of the power of the reference signals.
-"""
+"""What a cell sends: what it serves in each subframe, and the symbols for that."""
 
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bandwatch.lte.control import LARGEST_SYMBOLS, ControlRegion
+from bandwatch.lte.control import ControlRegion
+from bandwatch.lte.downlink_config import CellConfig
+from bandwatch.lte.downlink_energy import ALMOST_BLANK, VARIANTS, energy_plan, known_signals
+from bandwatch.lte.downlink_symbols import BLOCK_FRAMES, DownlinkSymbols
 from bandwatch.lte.grid import lay_out_frame
-from bandwatch.lte.numerology import BLOCK_SUBCARRIERS, FRAME_SUBFRAMES, FRAME_SYMBOLS, SUBFRAME_SYMBOLS
-from bandwatch.lte.sequences import gold_sequence, qpsk
+from bandwatch.lte.numerology import FRAME_SUBFRAMES, Numerology
+from bandwatch.lte.plan import Service
+from bandwatch.lte.subframes import PATTERN_SUBFRAMES, Role, subframe_pattern
 from bandwatch.lte.traffic import Traffic
 
-BLOCK_FRAMES: Final = 4
-"""Radio frames over which the broadcast channel repeats one message (6.6.1)."""
 BLOCK_SUBFRAMES: Final = BLOCK_FRAMES * FRAME_SUBFRAMES
 """Subframes in a piece of 40 ms."""
 
-_BROADCAST_BITS: Final = 1920
-_MESSAGE_BITS: Final = 120  # coded bits of one message, repeated until they fill 1920 (TS 36.212, 5.3.1.3)
-_SILENT: Final = 4
-_SYMBOLS: Final = np.concatenate([qpsk(np.array([0, 0, 0, 1, 1, 0, 1, 1], np.uint8)), np.zeros(_SILENT, np.complex64)])
-
 
 class Downlink:
-    """The endless sequence of a cell's resource grids."""
+    """The endless sequence of a cell's subframes.
 
-    def __init__(self, cell_identity: int, resource_blocks: int, load: float, seed: np.random.SeedSequence) -> None:
-        traffic_seed, content_seed = seed.spawn(2)
-        self._layout = lay_out_frame(cell_identity, resource_blocks)
-        self._control = ControlRegion(cell_identity, resource_blocks)
-        self._traffic = Traffic(resource_blocks, load, np.random.Generator(np.random.SFC64(traffic_seed)))
-        self._content = np.random.Generator(np.random.SFC64(content_seed))
-        self._scrambling = gold_sequence(cell_identity, _BROADCAST_BITS).reshape(BLOCK_FRAMES, -1)
-        self._taken = ~self._layout.free
+    Attributes:
+        plan: The mean energy of each resource element, for what is served.
+        known: complex64 [ports, 10, 14, subcarriers], the reference and synchronisation signals of every frame.
+
+    Raises:
+        InvalidArgumentError: The configuration cannot be simulated.
+    """
+
+    def __init__(self, config: CellConfig, seed: np.random.SeedSequence) -> None:
+        traffic, symbols = (np.random.Generator(np.random.SFC64(child)) for child in seed.spawn(2))
+        Numerology(config.resource_blocks)
+        pattern = subframe_pattern(config)
+        layout = lay_out_frame(config, pattern)
+        self.known = known_signals(layout, config.reference_boost_db)
+        self._control = ControlRegion(config, pattern)
+        self.plan = energy_plan(config, pattern, layout, self._control)
+        self._almost_blank = np.array([role is Role.ALMOST_BLANK for role in pattern.roles])
+        self._traffic = Traffic(config.resource_blocks, config.load, pattern, traffic)
+        self._symbols = DownlinkSymbols(config, layout.broadcast, self._control, self.plan, self.known, symbols)
+        self._subframe = 0
+
+    def set_load(self, load: float) -> None:
+        """Change the share of the resource blocks that users ask for from now on.
+
+        Raises:
+            InvalidArgumentError: The load is outside 0 to 1.
+        """
+        self._traffic.set_load(load)
+
+    def next_service(self, subframes: int) -> Service:
+        """Return what is served in the next subframes; no symbols are drawn for it.
+
+        An almost blank subframe that has to carry system information or a page announces it as usual (TS 36.300,
+        16.1.5), so it is then of an ordinary kind.
+        """
+        schedule = self._traffic.next_subframes(subframes)
+        at = self._subframe + np.arange(subframes)
+        self._subframe += subframes
+        numbers = at % FRAME_SUBFRAMES
+        size, share = self._control.sizes_for(schedule.grants, numbers)
+        silent = self._almost_blank[at % PATTERN_SUBFRAMES] & (schedule.grants == 0)
+        return Service(numbers * VARIANTS + np.where(silent, ALMOST_BLANK, size), share, schedule.blocks)
+
+    def grids_of(self, service: Service) -> NDArray[np.complex64]:
+        """Return symbols for that service, complex64 [ports, n x 14, subcarriers].
+
+        The mean of their squared magnitude is `plan.energies(service)`. Services come in the order of their subframes.
+        """
+        return self._symbols.next_grids(service)
 
     def next_grid(self) -> NDArray[np.complex64]:
-        """Return the resource elements of the next 40 ms, complex64 [560, subcarriers]; used ones have unit power."""
-        in_use = self._in_use()
-        codes = self._content.integers(0, _SILENT, in_use.shape, np.uint8)
-        codes[~in_use] = _SILENT
-        frames: NDArray[np.complex64] = _SYMBOLS[codes].reshape(BLOCK_FRAMES, FRAME_SYMBOLS, -1)
-        np.copyto(frames, self._layout.fixed, where=self._taken)
-        frames.reshape(BLOCK_FRAMES, -1)[:, self._layout.broadcast] = self._broadcast()
-        return frames.reshape(BLOCK_FRAMES * FRAME_SYMBOLS, -1)
-
-    def _in_use(self) -> NDArray[np.bool_]:
-        """Return where control and data go if nothing else does, bool [40, 14, subcarriers]."""
-        schedule = self._traffic.next_subframes(BLOCK_SUBFRAMES)
-        control_symbols, control = self._control.fill(schedule.grants, self._content)
-        data = np.repeat(schedule.blocks, BLOCK_SUBCARRIERS, axis=1)
-        in_use = np.repeat(data[:, np.newaxis], SUBFRAME_SYMBOLS, axis=1)
-        after_control = np.arange(LARGEST_SYMBOLS) >= control_symbols[:, np.newaxis]
-        in_use[:, :LARGEST_SYMBOLS] &= after_control[:, :, np.newaxis]
-        in_use[:, :LARGEST_SYMBOLS] |= control
-        return in_use
-
-    def _broadcast(self) -> NDArray[np.complex64]:
-        """Return one message repeated in four frames, each with its quarter of the scrambling, complex64 [4, 240]."""
-        message = self._content.integers(0, 2, _MESSAGE_BITS, np.uint8)
-        return qpsk(np.resize(message, self._scrambling.shape) ^ self._scrambling)
+        """Return the resource elements of the next 40 ms, complex64 [ports, 560, subcarriers]."""
+        return self.grids_of(self.next_service(BLOCK_SUBFRAMES))

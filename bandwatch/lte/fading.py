@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _WAVES: Final = 16
+_ROWS_AT_ONCE: Final = 256  # so that what is computed on the way stays in the cache
 
 
 @dataclass(frozen=True)
@@ -41,25 +42,42 @@ VEHICULAR: Final = DelayProfile(
 """EVA (table B.2.1-3)."""
 URBAN: Final = DelayProfile((0, 50, 120, 200, 230, 500, 1600, 2300, 5000), (-1, -1, -1, 0, 0, 0, -3, -5, -7))
 """ETU (table B.2.1-4)."""
+PROFILES: Final = {"epa": PEDESTRIAN, "eva": VEHICULAR, "etu": URBAN}
+"""The delay profiles by the names that the standard gives them."""
 
 
 class Fading:
-    """Rayleigh fading of independent taps, block after block of the same length; each gain has unit mean power."""
+    """Rayleigh fading of independent taps as a function of time; each gain has unit mean power.
 
-    def __init__(
-        self, taps: int, doppler_hz: float, times_s: NDArray[np.float64], block_s: float, rng: np.random.Generator
-    ) -> None:
+    The Doppler shift is that of all taps, or float64 [taps].
+    """
+
+    def __init__(self, taps: int, doppler_hz: float | NDArray[np.float64], rng: np.random.Generator) -> None:
         arrival = 2 * np.pi * (np.arange(_WAVES) + rng.random((taps, _WAVES))) / _WAVES
-        self._waves_hz = doppler_hz * np.cos(arrival)
-        self._phases = rng.uniform(0, 2 * np.pi, (taps, _WAVES))
-        within = np.exp(2j * np.pi * times_s[:, np.newaxis] * self._waves_hz[:, np.newaxis]) / np.sqrt(_WAVES)
-        self._within_block = within.astype(np.complex64)
-        self._block_s = block_s
-        self._blocks = 0
+        self._waves_hz = np.broadcast_to(doppler_hz, taps)[:, np.newaxis] * np.cos(arrival)
+        self._starts = rng.random((taps, _WAVES))
 
-    def next_block(self) -> NDArray[np.complex64]:
-        """Return the gains at the times of the next block, complex64 [times, taps]."""
-        start = np.exp(1j * (2 * np.pi * self._waves_hz * self._blocks * self._block_s + self._phases))
-        self._blocks += 1
-        gains: NDArray[np.complex64] = np.einsum("ktw,kw->tk", self._within_block, start.astype(np.complex64))
+    def gains(self, times_s: NDArray[np.float64]) -> NDArray[np.complex64]:
+        """Return the gains of all taps at some times, complex64 [times, taps]."""
+        return _sums_of_waves(times_s[:, np.newaxis, np.newaxis] * self._waves_hz + self._starts)
+
+    def gains_of(self, taps: NDArray[np.int64], times_s: NDArray[np.float64]) -> NDArray[np.complex64]:
+        """Return the gains of some taps int64 [n, k], each row at a time of its own, complex64 [n, k]."""
+        gains = np.empty(taps.shape, np.complex64)
+        for start in range(0, len(taps), _ROWS_AT_ONCE):
+            rows = slice(start, start + _ROWS_AT_ONCE)
+            turns = self._waves_hz[taps[rows]]
+            turns *= times_s[rows, np.newaxis, np.newaxis]
+            turns += self._starts[taps[rows]]
+            gains[rows] = _sums_of_waves(turns)
         return gains
+
+
+def _sums_of_waves(turns: NDArray[np.float64]) -> NDArray[np.complex64]:
+    """Add up waves that have turned as often as float64 [n, k, waves] says to gains complex64 [n, k]."""
+    angles = (turns - np.floor(turns)).astype(np.float32)  # an hour's turns would be too many for single precision
+    angles *= np.float32(2 * np.pi)
+    ones = np.full(_WAVES, 1 / np.sqrt(_WAVES), np.float32)
+    gains = np.empty(angles.shape[:2], np.complex64)
+    gains.real, gains.imag = np.cos(angles) @ ones, np.sin(angles) @ ones
+    return gains

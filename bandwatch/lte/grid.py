@@ -1,6 +1,6 @@
 """The resource elements of a radio frame that a cell fills alike in every frame.
 
-Source: 3GPP TS 36.211, 6.6, 6.10.1 and 6.11; FDD, normal cyclic prefix, one antenna port.
+Source: 3GPP TS 36.211, 6.6, 6.10.1 and 6.11; normal cyclic prefix, one or two antenna ports.
 """
 
 from dataclasses import dataclass
@@ -9,17 +9,23 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from bandwatch.errors import InvalidArgumentError
 from bandwatch.lte import sequences
-from bandwatch.lte.numerology import BLOCK_SUBCARRIERS, FRAME_SUBFRAMES, FRAME_SYMBOLS, SLOT_SYMBOLS, SUBFRAME_SYMBOLS
+from bandwatch.lte.downlink_config import CellConfig
+from bandwatch.lte.numerology import BLOCK_SUBCARRIERS, FRAME_SUBFRAMES, SLOT_SYMBOLS, SUBFRAME_SYMBOLS
+from bandwatch.lte.subframes import Role, SubframePattern
 
 BROADCAST_SUBCARRIERS: Final = 72
 """Subcarriers in the middle that the broadcast channel and the synchronisation signals take (6.6.4, 6.11)."""
-REFERENCE_SYMBOLS: Final = (0, 4)
-"""OFDM symbols of a slot that carry reference signals of antenna port 0 (6.10.1.2)."""
+BROADCAST_SUBFRAME: Final = 0
+"""Subframe of each frame that carries the broadcast channel (6.6.4)."""
+REFERENCE_SYMBOLS: Final = (0, 4, 7, 11)
+"""OFDM symbols of a subframe that carry reference signals of antenna ports 0 and 1 (6.10.1.2)."""
 
 _BROADCAST_SYMBOLS: Final = range(SLOT_SYMBOLS, SLOT_SYMBOLS + 4)
-_SYNC_SUBFRAMES: Final = (0, 5)
 _SYNC_GUARD: Final = 5
+_SYNC_HALVES: Final = (0, 5)
+_LARGEST_PORTS: Final = 2
 
 
 @dataclass(frozen=True)
@@ -27,54 +33,73 @@ class FrameLayout:
     """What every frame of a cell has in common.
 
     Attributes:
-        fixed: complex64 [140, subcarriers], the synchronisation and reference signals; 0 elsewhere.
-        free: bool [140, subcarriers], where control and data may go.
-        broadcast: int64 [240], flat positions of the broadcast channel in its order of mapping (6.6.4).
+        reference: complex64 [ports, 10, 14, subcarriers], the reference signals of each port; 0 elsewhere.
+        synchronisation: complex64 [10, 14, subcarriers], what port 0 sends of these signals; 0 elsewhere.
+        free: bool [10, 14, subcarriers], where control and data may go.
+        broadcast: int64 [240], flat positions of the broadcast channel in its subframe, in its order of mapping
+            (6.6.4).
     """
 
-    fixed: NDArray[np.complex64]
+    reference: NDArray[np.complex64]
+    synchronisation: NDArray[np.complex64]
     free: NDArray[np.bool_]
     broadcast: NDArray[np.int64]
 
 
-def lay_out_frame(cell_identity: int, resource_blocks: int) -> FrameLayout:
+def lay_out_frame(config: CellConfig, pattern: SubframePattern) -> FrameLayout:
     """Return the layout of a cell's frames.
 
     Raises:
-        InvalidArgumentError: The identity is outside 0..503.
+        InvalidArgumentError: The identity is outside 0..503, or there are neither one nor two ports.
     """
-    group, identity_in_group = sequences.split_cell_identity(cell_identity)
-    shape = (FRAME_SYMBOLS, resource_blocks * BLOCK_SUBCARRIERS)
-    fixed, free = np.zeros(shape, np.complex64), np.ones(shape, np.bool_)
-    _place_reference_signals(fixed, free, cell_identity)
-    _place_synchronisation(fixed, free, group, identity_in_group)
-    free[_BROADCAST_SYMBOLS.start : _BROADCAST_SYMBOLS.stop, _middle(shape[1])] = False
-    return FrameLayout(fixed, free, _broadcast_positions(cell_identity, shape[1]))
+    if config.ports not in range(1, _LARGEST_PORTS + 1):
+        raise InvalidArgumentError(f"{config.ports} antenna ports are not simulated: choose 1 or 2")
+    shape = (FRAME_SUBFRAMES, SUBFRAME_SYMBOLS, config.resource_blocks * BLOCK_SUBCARRIERS)
+    free = np.ones(shape, np.bool_)
+    reference = np.zeros((config.ports, *shape), np.complex64)
+    synchronisation = np.zeros(shape, np.complex64)
+    _place_synchronisation(synchronisation, free, config)
+    free[BROADCAST_SUBFRAME, _BROADCAST_SYMBOLS.start : _BROADCAST_SYMBOLS.stop, _middle(shape[2])] = False
+    for number, (role, symbols) in enumerate(zip(pattern.numbers, pattern.symbols, strict=True)):
+        _place_reference_signals(reference[:, number], free[number], config.cell_identity, number, role, symbols)
+        free[number, symbols:] = False
+    return FrameLayout(reference, synchronisation, free, _broadcast_positions(config.cell_identity, shape[2]))
 
 
-def _place_reference_signals(fixed: NDArray[np.complex64], free: NDArray[np.bool_], cell_identity: int) -> None:
-    """Put in the reference signals of port 0, and keep control off the places of port 1 (6.2.4, 6.10.1.2)."""
-    resource_blocks = fixed.shape[1] // BLOCK_SUBCARRIERS
-    for slot in range(2 * FRAME_SUBFRAMES):
-        for symbol, shift in zip(REFERENCE_SYMBOLS, (0, 3), strict=True):
-            row, first = slot * SLOT_SYMBOLS + symbol, (cell_identity + shift) % 6
-            fixed[row, first::6] = sequences.reference_signal(cell_identity, slot, symbol, resource_blocks)
-            free[row, first::6] = False
-    free[::SUBFRAME_SYMBOLS, cell_identity % 3 :: 3] = False
-
-
-def _place_synchronisation(
-    fixed: NDArray[np.complex64], free: NDArray[np.bool_], group: int, identity_in_group: int
+def _place_reference_signals(
+    reference: NDArray[np.complex64],
+    free: NDArray[np.bool_],
+    cell_identity: int,
+    number: int,
+    role: Role,
+    symbols: int,
 ) -> None:
+    """Put in one subframe's reference signals, and keep control off the places of both ports (6.2.4, 6.10.1.2)."""
+    resource_blocks = free.shape[1] // BLOCK_SUBCARRIERS
+    last = 1 if role is Role.MULTICAST else symbols
+    for symbol in (symbol for symbol in REFERENCE_SYMBOLS if symbol < last):
+        slot, in_slot = divmod(symbol, SLOT_SYMBOLS)
+        values = sequences.reference_signal(cell_identity, 2 * number + slot, in_slot, resource_blocks)
+        for port in range(len(reference)):
+            shift = 0 if (in_slot == 0) == (port == 0) else 3
+            first = (cell_identity + shift) % 6
+            reference[port, symbol, first::6] = values
+            free[symbol, first::6] = False
+    free[0, cell_identity % 3 :: 3] = False
+
+
+def _place_synchronisation(synchronisation: NDArray[np.complex64], free: NDArray[np.bool_], config: CellConfig) -> None:
     """Put in both synchronisation signals, with five silent subcarriers on either side (6.11.1.2, 6.11.2.2)."""
-    middle = _middle(fixed.shape[1])
+    group, identity_in_group = sequences.split_cell_identity(config.cell_identity)
+    middle = _middle(free.shape[2])
     inside = slice(middle.start + _SYNC_GUARD, middle.stop - _SYNC_GUARD)
-    for subframe in _SYNC_SUBFRAMES:
-        primary = subframe * SUBFRAME_SYMBOLS + SLOT_SYMBOLS - 1
-        secondary = primary - 1
-        fixed[primary, inside] = sequences.primary_synchronisation(identity_in_group)
-        fixed[secondary, inside] = sequences.secondary_synchronisation(group, identity_in_group, subframe)
-        free[secondary : primary + 1, middle] = False
+    for half in _SYNC_HALVES:
+        tdd = config.duplex == "tdd"
+        primary = (half + 1, 2) if tdd else (half, SLOT_SYMBOLS - 1)
+        secondary = (half, SUBFRAME_SYMBOLS - 1) if tdd else (half, SLOT_SYMBOLS - 2)
+        synchronisation[(*primary, inside)] = sequences.primary_synchronisation(identity_in_group)
+        synchronisation[(*secondary, inside)] = sequences.secondary_synchronisation(group, identity_in_group, half)
+        free[(*primary, middle)] = free[(*secondary, middle)] = False
 
 
 def _broadcast_positions(cell_identity: int, subcarriers: int) -> NDArray[np.int64]:

@@ -1,9 +1,9 @@
-"""Who is served when: users that come and go, callers with a steady rhythm, and system information.
+"""Who is served when: users who come and go, callers with a steady rhythm, system information and paging.
 
-The three together give what a predictor can learn from (bursts that last, and a period of 20 ms) and what it cannot.
+Together they give what a predictor can learn from (users who stay for a while, and periods of 20 ms and more) and what
+it cannot.
 """
 
-import math
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,31 +11,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bandwatch.errors import InvalidArgumentError
+from bandwatch.lte.downlink_users import MEAN_SUBFRAMES, Users, group_size
+from bandwatch.lte.numerology import FRAME_SUBFRAMES
+from bandwatch.lte.subframes import PATTERN_SUBFRAMES, Role, SubframePattern
 
 PERIOD_SUBFRAMES: Final = 20
-"""Callers are served every 20 ms (TS 36.331, SPS-Config, sf20), and system information comes as often."""
-SYSTEM_INFORMATION_SUBFRAME: Final = 5
-"""Subframe 5 of every even frame carries SIB1 (TS 36.331, 5.2.1.2)."""
+"""Callers are served every 20 ms (TS 36.331, SPS-Config, sf20), and the first system information comes as often."""
 
-_SUBFRAMES_PER_TRANSFER: Final = 16.0  # mean size of a transfer, in subframes of the whole band
-_TRANSFER_SPREAD: Final = 1.0  # of the logarithm of that size
+_SYSTEM_INFORMATION: Final = ((20, 5), (80, 0), (160, 10))  # period and first subframe
+_SYSTEM_BLOCKS: Final = 4
+_PAGES: Final = 0.3  # in each frame of a full cell
 _CALL_SUBFRAMES: Final = 20_000
 _CALL_BLOCKS: Final = 2
-_SYSTEM_BLOCKS: Final = 4
-_MOST_USERS: Final = 32  # further users find the cell full and go elsewhere
-_USER_PERIODS: Final = (1, 1, 2, 5)
+_CALL_SHARE: Final = 0.05  # of the load
 _UPLINK_GRANTS: Final = 3.0  # mean per subframe of a full cell
-_GROUP_SIZES: Final = ((10, 1), (26, 2), (63, 3))  # allocation type 0: TS 36.213, table 7.1.6.1-1
-
-
-@dataclass(slots=True)
-class _User:
-    """A transfer in progress: every `period` subframes it takes what is free of its own stretch of the band."""
-
-    blocks: int
-    period: int
-    phase: int
-    remaining: int
+_ROLES_WITH_UPLINK_GRANTS: Final = (Role.DOWNLINK, Role.SPECIAL, Role.MULTICAST)
 
 
 @dataclass(frozen=True)
@@ -43,93 +33,127 @@ class Schedule:
     """What is served in n subframes.
 
     Attributes:
-        blocks: bool [n, resource_blocks], the resource block pairs in use.
+        blocks: float32 [n, resource_blocks], 1 for the resource block pairs in use and 0 for the others.
         grants: int64 [n], grants that the control region announces.
     """
 
-    blocks: NDArray[np.bool_]
+    blocks: NDArray[np.float32]
     grants: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class _Call:
+    """A call: its subframe of every 20, and its resource blocks."""
+
+    phase: int
+    blocks: int
 
 
 class Traffic:
     """An endless schedule. Sets of resource blocks are integers here, bit b for block b.
 
-    `load` is the share of resource block pairs that arriving users ask for: 0 leaves system information only, and 1
-    keeps the cell nearly always full.
+    The load is the share of resource block pairs that arriving users ask for, in the subframes that users may have: 0
+    leaves system information only (TS 36.331, 5.2), and 1 keeps the cell nearly always full. A multicast subframe is
+    full with that probability, and else empty.
 
     Raises:
         InvalidArgumentError: The load is outside 0 to 1.
     """
 
-    def __init__(self, resource_blocks: int, load: float, rng: np.random.Generator) -> None:
+    def __init__(self, resource_blocks: int, load: float, pattern: SubframePattern, rng: np.random.Generator) -> None:
+        self._resource_blocks = resource_blocks
+        self._rng = rng
+        self._start = 0
+        self._rows: list[int] = []
+        self._grants: list[int] = []
+        self._whole = (1 << resource_blocks) - 1
+        self._roles = pattern.roles
+        self._serves_users = pattern.serves_users()
+        self._openings = [at for at in range(PATTERN_SUBFRAMES) if self._serves_users[at]]
+        self._paging = FRAME_SUBFRAMES - 1 if Role.UPLINK not in pattern.roles else 0
+        self._system = self._stretch(_SYSTEM_BLOCKS)
+        self._users = Users(resource_blocks, rng)
+        self.set_load(load)
+        self._users.arrive(int(rng.poisson(self._users.usual_number(load))))
+        self._calls = [self._call() for _ in range(int(rng.poisson(self._usual_calls)))]
+
+    def set_load(self, load: float) -> None:
+        """Change the load from now on; whoever is being served stays.
+
+        Raises:
+            InvalidArgumentError: The load is outside 0 to 1.
+        """
         if not 0 <= load <= 1:
             raise InvalidArgumentError(f"a load of {load} makes no sense: give a share from 0 to 1")
-        self._resource_blocks = resource_blocks
         self._load = load
-        self._rng = rng
-        self._group = next(size for most, size in _GROUP_SIZES if resource_blocks <= most)
-        self._subframe = 0
-        self._users: list[_User] = []
-        self._system = self._stretch(_SYSTEM_BLOCKS)
-        self._calls = [self._call() for _ in range(round(load * resource_blocks / 2))]
+        share = len(self._openings) / PATTERN_SUBFRAMES
+        self._arrivals = load * (1 - _CALL_SHARE) * share / MEAN_SUBFRAMES
+        blocks_per_period = load * _CALL_SHARE * share * self._resource_blocks * PERIOD_SUBFRAMES
+        self._usual_calls = blocks_per_period / _CALL_BLOCKS
 
     def next_subframes(self, count: int) -> Schedule:
-        """Return the schedule of the next subframes."""
-        rng = self._rng
-        arrivals = rng.poisson(self._load / _SUBFRAMES_PER_TRANSFER, count)
-        call_ends = rng.random(count) < len(self._calls) / _CALL_SUBFRAMES
-        grants = rng.poisson(self._load * _UPLINK_GRANTS, count)
-        rows = []
-        for index in range(count):
-            for _ in range(min(int(arrivals[index]), _MOST_USERS - len(self._users))):
-                self._users.append(self._user())
-            if call_ends[index]:
-                self._calls[int(rng.integers(len(self._calls)))] = self._call()
-            row, granted = self._serve()
-            rows.append(row)
-            grants[index] += granted
-            self._subframe += 1
-        return Schedule(self._as_array(rows), grants)
+        """Return the schedule of the next subframes; it does not depend on how many are asked for at a time."""
+        while len(self._rows) < count:
+            self._plan_piece()
+        rows, self._rows = self._rows[:count], self._rows[count:]
+        grants, self._grants = self._grants[:count], self._grants[count:]
+        return Schedule(self._as_array(rows), np.array(grants, np.int64))
 
-    def _serve(self) -> tuple[int, int]:
-        """Serve one subframe and return its resource blocks and the number of its grants."""
-        phase = self._subframe % PERIOD_SUBFRAMES
-        row, granted = 0, 0
-        for call_phase, blocks in self._calls:
-            if call_phase == phase:
-                row |= blocks
-        if phase == SYSTEM_INFORMATION_SUBFRAME:
-            row |= self._system
-            granted += 1
-        for user in self._users:
-            taken = user.blocks & ~row
-            if taken and self._subframe % user.period == user.phase:
-                row |= taken
-                user.remaining -= taken.bit_count()
-                granted += 1
-        self._users = [user for user in self._users if user.remaining > 0]
+    def _plan_piece(self) -> None:
+        """Plan 40 subframes."""
+        rng = self._rng
+        arrivals = rng.poisson(self._arrivals, PATTERN_SUBFRAMES).tolist()
+        chances = rng.random(PATTERN_SUBFRAMES).tolist()
+        uplink = rng.poisson(self._load * _UPLINK_GRANTS, PATTERN_SUBFRAMES).tolist()
+        self._renew_calls()
+        for at, role in enumerate(self._roles):
+            if arrivals[at]:
+                self._users.arrive(arrivals[at])
+            row, granted = self._serve(at, role, chances[at])
+            self._rows.append(row)
+            self._grants.append(granted + uplink[at] * (role in _ROLES_WITH_UPLINK_GRANTS))
+        self._start += PATTERN_SUBFRAMES
+
+    def _serve(self, at: int, role: Role, chance: float) -> tuple[int, int]:
+        """Serve one subframe and return its resource blocks and the number of its downlink grants."""
+        if role is Role.MULTICAST:
+            return self._whole * (chance < self._load), 0
+        row, granted = self._announcements(at, chance)
+        if self._serves_users[at]:
+            for call in self._calls:
+                if call.phase == at % PERIOD_SUBFRAMES:
+                    row |= call.blocks
+            blocks, served = self._users.serve(row)
+            return row | blocks, granted + served
         return row, granted
 
-    def _user(self) -> _User:
-        """Draw a user."""
-        rng = self._rng
-        mean = _SUBFRAMES_PER_TRANSFER * self._resource_blocks
-        size = mean * math.exp(_TRANSFER_SPREAD * rng.standard_normal() - _TRANSFER_SPREAD**2 / 2)
-        width = max(1, self._resource_blocks >> int(rng.integers(4)))
-        period = _USER_PERIODS[int(rng.integers(len(_USER_PERIODS)))]
-        return _User(self._stretch(width), period, int(rng.integers(period)), max(1, round(size)))
+    def _announcements(self, at: int, chance: float) -> tuple[int, int]:
+        """Return the resource blocks and grants of system information and pages (TS 36.331, 5.2; TS 36.304, 7.2)."""
+        subframe = self._start + at
+        messages = sum(subframe % period == first for period, first in _SYSTEM_INFORMATION)
+        messages += at % FRAME_SUBFRAMES == self._paging and chance < self._load * _PAGES
+        return self._system if messages else 0, messages
 
-    def _call(self) -> tuple[int, int]:
-        """Draw a call: its subframe of every 20, and its resource blocks."""
-        return int(self._rng.integers(PERIOD_SUBFRAMES)), self._stretch(_CALL_BLOCKS)
+    def _renew_calls(self) -> None:
+        """End some calls and begin others, as 40 ms bring about."""
+        share = PATTERN_SUBFRAMES / _CALL_SUBFRAMES
+        stay = self._rng.random(len(self._calls)) >= share
+        self._calls = [call for call, stays in zip(self._calls, stay, strict=True) if stays]
+        self._calls += [self._call() for _ in range(int(self._rng.poisson(self._usual_calls * share)))]
+
+    def _call(self) -> _Call:
+        """Draw a call in a subframe that users may have."""
+        at = self._openings[int(self._rng.integers(len(self._openings)))]
+        return _Call(at % PERIOD_SUBFRAMES, self._stretch(_CALL_BLOCKS))
 
     def _stretch(self, width: int) -> int:
         """Draw neighbouring resource blocks that start on the border of an allocation group."""
-        starts = (self._resource_blocks - width) // self._group + 1
-        return ((1 << width) - 1) << (self._group * int(self._rng.integers(starts)))
+        size = group_size(self._resource_blocks)
+        starts = (self._resource_blocks - width) // size + 1
+        return ((1 << width) - 1) << (size * int(self._rng.integers(starts)))
 
-    def _as_array(self, rows: list[int]) -> NDArray[np.bool_]:
-        """Return sets of resource blocks as bool [n, resource_blocks]."""
+    def _as_array(self, rows: list[int]) -> NDArray[np.float32]:
+        """Return sets of resource blocks as float32 [n, resource_blocks]."""
         width = self._resource_blocks // 8 + 1
         packed = np.frombuffer(b"".join(row.to_bytes(width, "little") for row in rows), np.uint8).reshape(-1, width)
-        return np.unpackbits(packed, axis=1, count=self._resource_blocks, bitorder="little").astype(np.bool_)
+        return np.unpackbits(packed, axis=1, count=self._resource_blocks, bitorder="little").astype(np.float32)

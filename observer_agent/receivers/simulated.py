@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
@@ -14,16 +15,25 @@ from observer_agent.receivers.blocks import BLOCK_SECONDS, Block
 from observer_agent.receivers.json_files import read_json_file
 
 _DATATYPE: Final = "cf32_le"
+_CELL_FIELDS: Final = {field.name for field in fields(CellConfig)}
 
 
 class Simulation(BaseModel):
-    """What the JSON file of a simulated cell says."""
+    """What the JSON file of a simulated cell says: the fields of `CellConfig`, the way from it, and the times."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     cell_identity: Annotated[int, Field(ge=0, le=503)]
     resource_blocks: Annotated[int, Field(gt=0)] = 25
     load: Annotated[float, Field(ge=0, le=1)] = 0.5
+    duplex: Literal["fdd", "tdd"] = "fdd"
+    tdd_configuration: Annotated[int, Field(ge=0, le=6)] = 2
+    special_subframe: Annotated[int, Field(ge=0, le=8)] = 7
+    ports: Annotated[int, Field(ge=1, le=2)] = 1
+    mbsfn_subframes: frozenset[int] = frozenset()
+    almost_blank_subframes: Annotated[str, Field(pattern="^([01]{40})?$")] = ""
+    reference_boost_db: Annotated[float, Field(allow_inf_nan=False)] = 0.0
+    data_offset_db: Annotated[float, Field(allow_inf_nan=False)] = 0.0
     mobility: Literal["static", "walking", "driving"] = "static"
     signal_to_noise_db: Annotated[float, Field(allow_inf_nan=False)] = 30.0
     carrier_hz: Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -48,11 +58,7 @@ class SimulatedReceiver:
     gain_db: float | None = None
 
     def __init__(self, simulation: Simulation) -> None:
-        config = CellConfig(
-            cell_identity=simulation.cell_identity,
-            resource_blocks=simulation.resource_blocks,
-            load=simulation.load,
-        )
+        config = CellConfig(**simulation.model_dump(include=_CELL_FIELDS))
         channel = ChannelConfig(
             mobility=simulation.mobility,
             signal_to_noise_db=simulation.signal_to_noise_db,

@@ -12,7 +12,7 @@ from tests.unit.observer_agent.conftest import CELL, MakeSettings, StartAgent
 from tests.unit.observer_agent.fake_coordinator import FakeCoordinator
 from tests.unit.observer_agent.hand_fed_receiver import HandFedReceiver
 from tests.unit.observer_agent.inspected import read_inspection
-from tests.unit.observer_agent.tiny_models import Publisher, expected_errors_db
+from tests.unit.observer_agent.tiny_models import Publisher, expected_errors_db, expected_residuals, score_table
 
 
 def running(coordinator: FakeCoordinator) -> int:
@@ -49,7 +49,8 @@ async def test_every_anomalous_window_is_reported_and_its_segment_is_evidence(
         await agent.task
     windows = (400 - 125) // 25 + 1
     assert len(coordinator.anomalies) == windows
-    assert {(a.model, a.serial, a.threshold_db) for a in coordinator.anomalies.values()} == {("models/m3", 3, 0.5)}
+    assert {(a.model, a.serial, a.threshold) for a in coordinator.anomalies.values()} == {("models/m3", 3, 0.5)}
+    assert all((a.score, a.value) == ("error", a.error_db) for a in coordinator.anomalies.values())
     ((segment, codes),) = coordinator.segments.values()
     assert segment.purpose == 1
     assert (segment.scored_by_serial, segment.anomalous_windows) == (3, windows)
@@ -59,6 +60,32 @@ async def test_every_anomalous_window_is_reported_and_its_segment_is_evidence(
     ]
     reported = [coordinator.anomalies[key].error_db for key in sorted(coordinator.anomalies)]
     np.testing.assert_allclose(reported, expected, rtol=1e-4)
+
+
+async def test_the_wanted_score_judges_and_every_score_is_written_down(
+    coordinator: FakeCoordinator, publisher: Publisher, make_settings: MakeSettings, start_agent: StartAgent
+) -> None:
+    tables = (score_table("error", 1000.0), score_table("band", 0.0), score_table("combined", 1000.0))
+    coordinator.assign(publisher.seal(publisher.manifest(3, bias=3.0, tables=tables)))
+    settings = make_settings(exit_at_end=True, score="band", inspect=make_settings().data_dir.parent / "seen")
+    receiver = HandFedReceiver()
+    receiver.feed(300)
+    receiver.end()
+    async with start_agent(receiver, settings) as agent:
+        await agent.task
+    lines, frames, _ = read_inspection(settings.inspect)
+    anomalies = [coordinator.anomalies[key] for key in sorted(coordinator.anomalies)]
+    assert len(lines) == len(anomalies) == (300 - 125) // 25 + 1
+    for line, anomaly in zip(lines, anomalies, strict=True):
+        window = frames[line["first_frame"] :][:125]
+        residual = expected_residuals(window[None], scale=1, bias=3.0)[0]
+        band = abs(residual.reshape(4, 32).mean(axis=1)).max()
+        assert line["scores"].keys() == {"error", "band", "combined"}
+        assert line["scores"]["error"] == line["error_db"] == pytest.approx(anomaly.error_db)
+        assert line["scores"]["band"] == line["value"] == pytest.approx(band, rel=1e-4)
+        assert line["scores"]["combined"] == pytest.approx(np.log(max(line["error_db"], band)), rel=1e-3)
+        assert (line["score"], line["threshold"], line["anomalous"]) == ("band", 0.0, True)
+        assert (anomaly.score, anomaly.value, anomaly.threshold) == ("band", line["value"], 0.0)
 
 
 async def test_a_new_model_takes_over_without_a_gap(

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from bandwatch.lte.anomalies import Anomaly, AnomalyMixer
 from bandwatch.spectrogram.bands import Band
 from bandwatch.spectrogram.samples import encode_samples
-from observer_agent.detection.model import ScoringModel
-from observer_agent.detection.pipeline import FrameBatch, Pipeline, Run, ScoredWindows
+from observer_agent.detection.detector import DetectionOptions, ScoredWindows
+from observer_agent.detection.pipeline import FrameBatch, Pipeline, Run
 from observer_agent.detection.purposes import EvidenceBudget, choose_purpose, holds_burst
 from observer_agent.detection.segmenter import LONGEST_FRAMES, Segmenter
 from observer_agent.receivers.blocks import Block
@@ -25,14 +25,7 @@ FRAME_SAMPLES = RATE_HZ * 256e-6
 
 
 def make_pipeline(mixer: AnomalyMixer | None = None) -> Pipeline:
-    return Pipeline(
-        HandFedReceiver(),
-        Band(CENTER_HZ, RATE_HZ),
-        stride_frames=25,
-        false_alarm_rate=0.01,
-        threshold_method="empirical",
-        mixer=mixer,
-    )
+    return Pipeline(HandFedReceiver(), Band(CENTER_HZ, RATE_HZ), DetectionOptions(), mixer=mixer)
 
 
 def block_of(iq: NDArray[np.complex64], first_sample: int = 0) -> Block:
@@ -83,27 +76,6 @@ def test_clipping_is_measured_on_the_samples_as_received() -> None:
     assert make_pipeline().push(block_of(iq), None).clipped_share == pytest.approx(0.1)
 
 
-class _Answers(ScoringModel):
-    """Answers with errors that were written down before."""
-
-    def __init__(self, *errors_db: float) -> None:
-        self.name, self.serial = "models/m1", 1
-        self._errors_db = np.array(errors_db, dtype=np.float32)
-
-    def score(self, windows: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        return self._errors_db, np.zeros((len(windows), 25, 128), dtype=np.float32)
-
-    def threshold(self, false_alarm_rate: float, method: str) -> tuple[float, float]:
-        return 2.5 if method == "empirical" else 3.5, false_alarm_rate
-
-
-def test_an_error_is_anomalous_above_the_threshold_and_only_when_it_is_finite() -> None:
-    iq = noise(round(FRAME_SAMPLES * 225) + 1)  # five windows
-    windows = make_pipeline().push(block_of(iq), _Answers(2.4, 2.6, np.inf, -np.inf, np.nan)).windows
-    assert windows is not None
-    assert windows.anomalous.tolist() == [False, True, False, False, False]
-
-
 def windows_at(first_frames: list[int], anomalous: list[bool], serial: int) -> ScoredWindows:
     count = len(first_frames)
     return ScoredWindows(
@@ -111,7 +83,9 @@ def windows_at(first_frames: list[int], anomalous: list[bool], serial: int) -> S
         serial=serial,
         first_frames=np.array(first_frames, dtype=np.int64),
         error_db=np.full(count, 3.0, dtype=np.float32),
-        threshold_db=2.5,
+        score="error",
+        scores={"error": np.full(count, 3.0, dtype=np.float32)},
+        threshold=2.5,
         false_alarm_rate=0.01,
         anomalous=np.array(anomalous, dtype=np.bool_),
         predicted=np.zeros((count, 25, 128), dtype=np.float32),

@@ -33,6 +33,15 @@ def test_options_win_over_the_environment(tmp_path: Path, monkeypatch: pytest.Mo
     assert AgentSettings.from_options({**required(tmp_path), "stride_frames": 25}).stride_frames == 25
 
 
+def test_windows_are_judged_by_the_models_own_score_unless_another_is_wanted(tmp_path: Path) -> None:
+    settings = AgentSettings.from_options(required(tmp_path))
+    assert (settings.score, settings.threshold_method) == ("default", "bound")
+    wanted = AgentSettings.from_options({**required(tmp_path), "score": "standing", "threshold_method": "gaussian"})
+    assert (wanted.score, wanted.threshold_method) == ("standing", "gaussian")
+    with pytest.raises(InvalidArgumentError, match=r"BANDWATCH_AGENT_SCORE.*'combined'"):
+        AgentSettings.from_options({**required(tmp_path), "score": "loudness"})
+
+
 def test_all_faults_are_told_together_with_the_names_to_set(tmp_path: Path) -> None:
     options = {**required(tmp_path), "coordinator": "nowhere", "stride_frames": 126, "token_file": tmp_path / "none"}
     del options["data_dir"]

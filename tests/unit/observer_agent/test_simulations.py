@@ -3,6 +3,7 @@
 import json
 import threading
 import time
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from bandwatch.errors import InvalidArgumentError
+from bandwatch.lte.cell import CellConfig
 from bandwatch.spectrogram.samples import decode_samples
 from observer_agent.receivers.blocks import Block
 from observer_agent.receivers.pacing import paced
@@ -45,6 +47,35 @@ def test_a_later_start_leaves_out_what_came_before() -> None:
     np.testing.assert_array_equal(later, whole[288_000:])
 
 
+def test_a_tdd_cell_is_silent_in_its_uplink_subframes() -> None:
+    receiver = SimulatedReceiver(simulation(duplex="tdd", tdd_configuration=1, ports=2, signal_to_noise_db=60))
+    power = np.abs(iq_of(receiver)[:384_000].reshape(-1, 10, 1920)) ** 2
+    silent = power.mean(axis=(0, 2)) < 1e-3 * power.mean()
+    assert np.flatnonzero(silent).tolist() == [2, 3, 7, 8]
+
+
+def test_every_field_of_a_cell_can_be_given_in_the_file(tmp_path: Path) -> None:
+    cell = {
+        "cell_identity": 9,
+        "resource_blocks": 6,
+        "load": 0.7,
+        "duplex": "tdd",
+        "tdd_configuration": 2,
+        "special_subframe": 6,
+        "ports": 2,
+        "mbsfn_subframes": [3, 8],
+        "almost_blank_subframes": "10" * 20,
+        "reference_boost_db": 3.0,
+        "data_offset_db": -3.0,
+    }
+    assert set(cell) == {field.name for field in fields(CellConfig)}
+    path = tmp_path / "cell.json"
+    path.write_text(json.dumps({**cell, "carrier_hz": 2.6e9, "seconds": 0.1}))
+    described = Simulation.read(path)
+    assert described.model_dump(include=set(cell)) == {**cell, "mbsfn_subframes": {3, 8}}
+    assert len(iq_of(SimulatedReceiver(described))) == 192_000
+
+
 def test_an_endless_simulation_goes_on_until_it_is_stopped() -> None:
     stop, blocks = threading.Event(), 0
     for _ in SimulatedReceiver(simulation(seconds=None)).blocks(stop):
@@ -56,10 +87,12 @@ def test_an_endless_simulation_goes_on_until_it_is_stopped() -> None:
 
 def test_a_file_with_faults_names_all_of_them(tmp_path: Path) -> None:
     path = tmp_path / "cell.json"
-    path.write_text(json.dumps({"cell_identity": 504, "mobility": "flying", "colour": "red"}))
+    path.write_text(
+        json.dumps({"cell_identity": 504, "mobility": "flying", "colour": "red", "almost_blank_subframes": "1"})
+    )
     with pytest.raises(InvalidArgumentError) as caught:
         Simulation.read(path)
-    for word in (str(path), "cell_identity", "mobility", "carrier_hz", "colour"):
+    for word in (str(path), "cell_identity", "mobility", "carrier_hz", "colour", "almost_blank_subframes"):
         assert word in caught.value.message
 
 

@@ -1,9 +1,11 @@
 """The spool: nothing that was made is ever unaccounted for."""
 
+import json
 import resource
 import shutil
 import sqlite3
 import tempfile
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -265,6 +267,76 @@ def test_records_of_another_form_are_dropped_and_the_rest_is_delivered(tmp_path:
     assert segment.origin == good
     assert [anomaly.origin.sequence for anomaly in spool.anomalies(2)] == [5]  # the two before fill the limit
     assert (spool.totals.damaged, unaccounted(spool.totals), spool.training_frames(CELL)) == (3, 0, 125)
+    spool.close()
+
+
+FIRST_SCHEMA = """
+CREATE TABLE state (id INTEGER PRIMARY KEY CHECK (id = 1), body TEXT NOT NULL, digest TEXT NOT NULL) STRICT;
+CREATE TABLE items (
+    sequence INTEGER PRIMARY KEY,
+    boot_id TEXT NOT NULL,
+    lane INTEGER NOT NULL,
+    size INTEGER NOT NULL,
+    record TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    quarantined INTEGER NOT NULL DEFAULT 0,
+    code TEXT,
+    reason TEXT
+) STRICT;
+CREATE INDEX items_by_lane ON items (quarantined, lane, sequence);
+"""
+FIRST_ANOMALY = (
+    '{"cell":"cells/oak-street","window_start_at":"2026-01-02T03:04:05Z","window_frames":125,"error_db":4.5,'
+    '"threshold_db":3.5,"false_alarm_rate":0.01,"model":"models/m7","serial":7}'
+)
+
+
+def write_spool_of_the_first_edition(root: Path) -> bytes:
+    """Write a spool as it was when the error was the only score: an anomaly and a segment, whose codes it returns."""
+    folder = root / "spool" / "segments"
+    folder.mkdir(parents=True)
+    record, codes = make_segment(1)
+    (folder / "2.u8").write_bytes(codes)
+    sums = {
+        "boot_id": "b" * 32,
+        "last_sequence": 2,
+        "held_segments": 1,
+        "held_anomalies": 1,
+        "held_bytes": len(FIRST_ANOMALY) + len(codes),
+        "training_frames": {CELL: 125},
+    }
+    body = json.dumps(sums)
+    index = sqlite3.connect(root / "spool" / "index.sqlite3")
+    with index:
+        index.executescript(FIRST_SCHEMA)
+        index.execute("INSERT INTO state VALUES (1, ?, ?)", (body, sha256(body.encode()).hexdigest()))
+        for row in (
+            (1, "b" * 32, 0, len(FIRST_ANOMALY), FIRST_ANOMALY),
+            (2, "b" * 32, 2, len(codes), record.model_dump_json()),
+        ):
+            digest = sha256(" ".join(map(str, row)).encode()).hexdigest()
+            index.execute(
+                "INSERT INTO items (sequence, boot_id, lane, size, record, digest) VALUES (?, ?, ?, ?, ?, ?)",
+                (*row, digest),
+            )
+    index.close()
+    return codes
+
+
+def test_a_spool_of_the_edition_of_one_score_opens_and_everything_in_it_is_delivered(tmp_path: Path) -> None:
+    codes = write_spool_of_the_first_edition(tmp_path)
+    spool = open_spool(tmp_path)
+    spool.put_anomalies([make_anomaly()])
+    old, new = spool.anomalies(10)
+    assert old.origin == Origin("b" * 32, 1)
+    assert old.record.model_dump() == make_anomaly().model_dump() | {"score": "error", "value": 4.5, "threshold": 3.5}
+    assert new.record == make_anomaly()
+    segment = spool.next_segment()
+    assert segment is not None
+    assert (segment.origin, segment.codes) == (Origin("b" * 32, 2), codes)
+    spool.acknowledge([old.origin, new.origin, segment.origin])
+    assert (spool.totals.made, spool.totals.acknowledged, spool.totals.held, spool.totals.damaged) == (3, 3, 0, 0)
+    assert not (tmp_path / "spool.damaged").exists()
     spool.close()
 
 

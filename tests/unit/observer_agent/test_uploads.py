@@ -135,7 +135,8 @@ async def test_anomalies_arrive_and_refused_ones_go_to_quarantine(
     assert sorted(sequence for _, sequence in coordinator.anomalies) == [1, 3]
     message = next(iter(coordinator.anomalies.values()))
     assert message.window_duration.ToMilliseconds() == 32
-    assert (message.error_db, message.threshold_db, message.model, message.serial) == (4.5, 3.5, "models/m7", 7)
+    assert (message.score, message.value, message.threshold, message.error_db) == ("band", 9.5, 6.25, 4.5)
+    assert (message.false_alarm_rate, message.model, message.serial) == (0.01, "models/m7", 7)
     assert [refusal[:2] for refusal in spool.refusals()] == [(2, "not_found")]
 
 

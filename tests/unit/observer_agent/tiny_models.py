@@ -14,6 +14,7 @@ from bandwatch.artifacts.manifest import (
     ErrorStatistics,
     Manifest,
     ModelContent,
+    ScoreTable,
     TensorEntry,
     Threshold,
 )
@@ -23,10 +24,15 @@ from observer_agent.models.desired import AssignedRelease
 from tests.unit.observer_agent.fake_coordinator import FakeCoordinator
 
 GOLDEN = 4
+BANDS = 4
 
 
-def tiny_graph() -> bytes:
-    """Return a graph that predicts `scale` times the mean of the input frames, plus `bias`; both are external."""
+def tiny_graph(*, every_score: bool = False) -> bytes:
+    """Return a graph that predicts `scale` times the mean of the input frames, plus `bias`; both are external.
+
+    With `every_score` it also gives the residual's mean over the target frames: its root mean square as `whitened`, and
+    its mean in four bands of 32 bins as `bands`. Without, it is of the kind that knows the error only.
+    """
     constants = [
         numpy_helper.from_array(np.array([0]), "zero"),
         numpy_helper.from_array(np.array([INPUT_FRAMES]), "split"),
@@ -49,14 +55,32 @@ def tiny_graph() -> bytes:
         helper.make_node("Sqrt", ["mean_square"], ["rms"]),
         helper.make_node("Mul", ["rms", "half_db"], ["error_db"]),
     ]
+    outputs = [
+        helper.make_tensor_value_info("error_db", TensorProto.FLOAT, ["n"]),
+        helper.make_tensor_value_info("predicted", TensorProto.FLOAT, ["n", TARGET_FRAMES, FRAME_BINS]),
+    ]
+    if every_score:
+        constants += [
+            numpy_helper.from_array(np.array([0, BANDS, FRAME_BINS // BANDS]), "in_bands"),
+            numpy_helper.from_array(np.array([2]), "last"),
+        ]
+        nodes += [
+            helper.make_node("ReduceMean", ["difference", "time"], ["residual"], keepdims=0),
+            helper.make_node("Mul", ["residual", "residual"], ["residual_squares"]),
+            helper.make_node("ReduceMean", ["residual_squares", "time"], ["residual_power"], keepdims=0),
+            helper.make_node("Sqrt", ["residual_power"], ["whitened"]),
+            helper.make_node("Reshape", ["residual", "in_bands"], ["banded"]),
+            helper.make_node("ReduceMean", ["banded", "last"], ["bands"], keepdims=0),
+        ]
+        outputs += [
+            helper.make_tensor_value_info("whitened", TensorProto.FLOAT, ["n"]),
+            helper.make_tensor_value_info("bands", TensorProto.FLOAT, ["n", BANDS]),
+        ]
     graph = helper.make_graph(
         nodes,
         "tiny",
         [helper.make_tensor_value_info("codes", TensorProto.UINT8, ["n", INPUT_FRAMES + TARGET_FRAMES, FRAME_BINS])],
-        [
-            helper.make_tensor_value_info("error_db", TensorProto.FLOAT, ["n"]),
-            helper.make_tensor_value_info("predicted", TensorProto.FLOAT, ["n", TARGET_FRAMES, FRAME_BINS]),
-        ],
+        outputs,
         [*constants, *external],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
@@ -78,6 +102,31 @@ def expected_errors_db(windows: NDArray[np.uint8], *, scale: float, bias: float)
     return errors_db
 
 
+def expected_residuals(windows: NDArray[np.uint8], *, scale: float, bias: float) -> NDArray[np.float64]:
+    """Return the residual of the tiny model in codes, predicted less measured, its mean in each bin [n, 128]."""
+    levels = windows.astype(np.float64)
+    predicted = scale * levels[:, :INPUT_FRAMES].mean(axis=1) + bias
+    residuals: NDArray[np.float64] = predicted - levels[:, INPUT_FRAMES:].mean(axis=1)
+    return residuals
+
+
+def score_table(
+    score: str, threshold: float = 30.0, *, log_mean: float = 0.0, log_deviation: float = 1.0
+) -> ScoreTable:
+    """Return a table with that bound for a false-alarm rate of 0.01, and larger thresholds by the other methods."""
+    return ScoreTable.model_validate(
+        {
+            "score": score,
+            "log_mean": log_mean,
+            "log_deviation": log_deviation,
+            "thresholds": [
+                Threshold(false_alarm_rate=rate, bound=at, empirical=at + 1, gaussian=at + 2)
+                for rate, at in ((0.001, threshold + 10), (0.01, threshold))
+            ],
+        }
+    )
+
+
 @dataclass(frozen=True)
 class Publisher:
     """Releases tiny models of one band through a coordinator."""
@@ -88,9 +137,21 @@ class Publisher:
     cell: str | None
 
     def manifest(
-        self, serial: int, *, scale: float = 1.0, bias: float = 0.0, threshold_db: float = 30.0, off_db: float = 0.0
+        self,
+        serial: int,
+        *,
+        scale: float = 1.0,
+        bias: float = 0.0,
+        threshold_db: float = 30.0,
+        off_db: float = 0.0,
+        tables: tuple[ScoreTable, ...] = (),
+        every_score: bool = True,
     ) -> Manifest:
-        """Return a manifest whose blobs the coordinator holds; `off_db` falsifies the golden errors."""
+        """Return a manifest whose blobs the coordinator holds; `off_db` falsifies the golden errors.
+
+        Without tables it is calibrated for the error at `threshold_db`; else its first table is that of its default.
+        """
+        tables = tables or (score_table("error", threshold_db),)
         tensors = {
             "scale": np.array([scale], dtype="<f4"),
             "bias": np.full((TARGET_FRAMES, FRAME_BINS), bias, dtype="<f4"),
@@ -98,17 +159,15 @@ class Publisher:
         golden_db = expected_errors_db(golden_windows(GOLDEN), scale=scale, bias=bias) + off_db
         content = ModelContent(
             family="tiny",
-            graph=self.coordinator.add_blob(tiny_graph()),
+            graph=self.coordinator.add_blob(tiny_graph(every_score=every_score)),
             tensors=tuple(
                 TensorEntry(name=name, shape=values.shape, blob=self.coordinator.add_blob(values.tobytes()))
                 for name, values in tensors.items()
             ),
             frozen_layers=1,
             error=ErrorStatistics(mean_db=3.0, deviation_db=0.3, windows=100),
-            thresholds=(
-                Threshold(false_alarm_rate=0.001, gaussian_db=threshold_db + 2, empirical_db=threshold_db + 3),
-                Threshold(false_alarm_rate=0.01, gaussian_db=threshold_db + 1, empirical_db=threshold_db),
-            ),
+            scores=tables,
+            default_score=tables[0].score,
             golden_errors_db=tuple(golden_db.tolist()),
         )
         return Manifest(
