@@ -42,6 +42,7 @@ def run(  # settings that people change often; the others come from the environm
     mobility: Annotated[str | None, _option("mobility")] = None,
     stride_frames: Annotated[int | None, _option("stride_frames")] = None,
     false_alarm_rate: Annotated[float | None, _option("false_alarm_rate")] = None,
+    score: Annotated[str | None, _option("score")] = None,
     threshold_method: Annotated[str | None, _option("threshold_method")] = None,
     spool_limit_mb: Annotated[int | None, _option("spool_limit_mb")] = None,
     inspect: Annotated[Path | None, _option("inspect")] = None,

@@ -6,12 +6,14 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import Field, FilePath, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from bandwatch.artifacts.manifest import ScoreName
 from bandwatch.errors import InvalidArgumentError
 
 ENVIRONMENT_PREFIX: Final = "BANDWATCH_AGENT_"
 
 Mobility = Literal["static", "walking", "driving"]
-ThresholdMethod = Literal["empirical", "gaussian"]
+ScoreChoice = Literal["default", ScoreName]
+ThresholdMethod = Literal["bound", "empirical", "gaussian"]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(gt=0, lt=1)]
 
@@ -54,8 +56,13 @@ class AgentSettings(BaseSettings):
 
     stride_frames: Annotated[int, Field(ge=1, le=125, description="Frames between the starts of scored windows.")] = 25
     false_alarm_rate: Share = Field(0.01, description="Share of normal windows that may be flagged.")
+    score: ScoreChoice = Field(
+        "default",
+        description="Which score flags windows: default (the model's own choice), error, whitened, band, standing or "
+        "combined.",
+    )
     threshold_method: ThresholdMethod = Field(
-        "empirical", description="Which of the calibrated thresholds to use: empirical or gaussian."
+        "bound", description="Which of the calibrated thresholds to use: bound, empirical or gaussian."
     )
     onnx_threads: Annotated[int, Field(ge=1, le=64, description="Threads that one scoring may use.")] = 1
     evidence_segments_per_hour: Annotated[

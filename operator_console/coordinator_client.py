@@ -187,6 +187,8 @@ class AdminClient:
         band: str,
         *,
         cells: Sequence[str] = (),
+        family: str = "",
+        layers: int = 0,
         max_epochs: int,
         stride_frames: int,
         seed: int = 0,
@@ -194,7 +196,14 @@ class AdminClient:
         run_id: str = "",
     ) -> TrainingRun:
         """Order a teacher for a band. Ordering again with the same run_id returns the same run."""
-        spec = TeacherSpec(band=band, cells=cells, max_epochs=max_epochs, stride_frames=stride_frames)
+        spec = TeacherSpec(
+            band=band,
+            cells=cells,
+            family=family,
+            layers=layers,
+            max_epochs=max_epochs,
+            stride_frames=stride_frames,
+        )
         run = TrainingRun(teacher=spec, seed=seed, release_on_success=release_on_success)
         return _call(self._stub.CreateTrainingRun, admin.CreateTrainingRunRequest(run=run, run_id=run_id)).run
 
@@ -202,7 +211,8 @@ class AdminClient:
         self,
         cell: str,
         *,
-        teacher: str,
+        teachers: Sequence[str] = (),
+        families: Sequence[str] = (),
         frozen_layers: int,
         max_epochs: int,
         stride_frames: int,
@@ -210,10 +220,14 @@ class AdminClient:
         release_on_success: bool = False,
         run_id: str = "",
     ) -> TrainingRun:
-        """Order a student for a cell. Ordering again with the same run_id returns the same run."""
+        """Order a student for a cell, from the best of these teachers, else of all models in force elsewhere.
+
+        Ordering again with the same run_id returns the same run.
+        """
         spec = StudentSpec(
             cell=cell,
-            teacher=teacher,
+            teachers=teachers,
+            families=families,
             frozen_layers=frozen_layers,
             max_epochs=max_epochs,
             stride_frames=stride_frames,

@@ -63,9 +63,7 @@ class FramesWithAnomalies:
         """Return when the next frames begin, and go on by as many."""
         periods, places = np.divmod(np.arange(self._frame, self._frame + count), PERIOD_FRAMES)
         self._frame += count
-        starts: NDArray[np.float64] = (
-            periods * (PERIOD_FRAMES * FRAME_SECONDS) + self._bins.geometry.starts_s()[places]
-        )
+        starts: NDArray[np.float64] = periods * (PERIOD_FRAMES * FRAME_SECONDS) + self._bins.geometry.starts_s()[places]
         return starts
 
     def _changed(
@@ -115,7 +113,7 @@ class FrameLevels:
         """Return the level before each frame and after the last, float64 [n + 1], and remember the latter."""
         noise = powers.noise[:, FRAME_BINS // 2] * FRAME_BINS * self._out_of_band
         totals = (powers.signal.sum(axis=1, dtype=np.float64) + noise) / FULL_SPECTRUM
-        levels = [self._mean if self._frames else float(totals[: _FIRST_FRAMES].mean())]
+        levels = [self._mean if self._frames else float(totals[:_FIRST_FRAMES].mean())]
         for total in totals.tolist():
             self._frames += 1
             self._mean += (total - self._mean) / min(self._frames, _REMEMBERED_FRAMES)

@@ -39,7 +39,7 @@ class BandBins:
         self.kernel: FrameKernel = frame_kernel(
             width_hz, is_filtered=self._is_filtered, magnitude_variance=magnitude_variance
         )
-        self.centers_hz = (np.arange(FRAME_BINS) - FRAME_BINS // 2) * (width_hz / FRAME_BINS)
+        self.centers_hz = (np.arange(FRAME_BINS, dtype=np.float64) - FRAME_BINS // 2) * (width_hz / FRAME_BINS)
 
     def tones(self, frequencies_hz: NDArray[np.float64]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return what tones of power 1 read, float32 [n, 128] twice: as whole tones, and as cut ones.
@@ -52,6 +52,7 @@ class BandBins:
         if self._is_filtered:
             whole *= self._passed(frequencies_hz)[:, np.newaxis]
             cut *= np.where(np.abs(above) < FRAME_BINS, self.noise, 0)  # the spectrum repeats beyond
+            cut[:, 0] = (cut[:, 0] + self.kernel.cut_tone.at(above[:, 0] + FRAME_BINS) * self.noise[0]) / 2
         return whole, cut
 
     @cached_property
@@ -63,7 +64,9 @@ class BandBins:
     @cached_property
     def noise(self) -> NDArray[np.float32]:
         """What white noise reads beside noise that passes no filter, float32 [128]."""
-        whole = self.kernel.whole_tone.at((self.centers_hz - self.fine_hz[:, np.newaxis]) * (FRAME_BINS / self.width_hz))
+        whole = self.kernel.whole_tone.at(
+            (self.centers_hz - self.fine_hz[:, np.newaxis]) * (FRAME_BINS / self.width_hz)
+        )
         passed = self._passed(self.fine_hz) if self._is_filtered else np.ones(len(self.fine_hz), np.float32)
         noise: NDArray[np.float32] = passed @ whole / whole.sum(axis=0)
         return noise
@@ -83,6 +86,7 @@ def band_bins(width_hz: float, sample_rate_hz: float, magnitude_variance: float)
     Args:
         width_hz: Width of the band.
         sample_rate_hz: Rate of the samples that frames would be made of.
-        magnitude_variance: Relative variance of the power of a random resource element: 0 for QPSK, 1 for Gaussian ones.
+        magnitude_variance: Relative variance of the power of a random resource element: 0 for QPSK, 1 for Gaussian
+            ones.
     """
     return BandBins(width_hz, sample_rate_hz, magnitude_variance)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from bandwatch.lte.direct_bins import BandBins
 from bandwatch.lte.direct_energy import SymbolPowers
 from bandwatch.lte.direct_known import known_pattern
+from bandwatch.lte.downlink import Downlink
 from bandwatch.lte.downlink_config import CellConfig
 from bandwatch.lte.downlink_energy import known_signals
 from bandwatch.lte.grid import lay_out_frame
@@ -34,8 +35,6 @@ _Members: TypeAlias = list[tuple[int, NDArray[np.int64]]]
 class ServingCell(Protocol):
     """A cell that tells what it serves."""
 
-    plan: EnergyPlan
-
     def next_service(self, subframes: int) -> Service:
         """Return what is served in the next subframes."""
         ...
@@ -46,8 +45,8 @@ class DownlinkTemplates:
     """What the parts of a subframe bring to bins, by kind of subframe.
 
     Attributes:
-        whole: float32 [ports, kinds, 2 + resource_blocks, 14 x 128], by whole tones: what is always sent, a full control
-            region, and data in each resource block.
+        whole: float32 [ports, kinds, 2 + resource_blocks, 14 x 128], by whole tones: what is always sent, a full
+            control region, and data in each resource block.
         cut: The same by cut tones.
         always_square: float32 [kinds, 14 x 128], the square of what all ports always send.
         groups: What each element group of the control region brings by whole tones, float32 [ports, kinds, groups, 128]
@@ -62,14 +61,17 @@ class DownlinkTemplates:
     occupied_hz: tuple[float, float]
 
 
-def downlink_templates(plan: EnergyPlan, subcarriers_hz: NDArray[np.float64], bins: BandBins) -> DownlinkTemplates:
-    """Return the templates of a plan.
+@lru_cache(maxsize=16)
+def downlink_templates(config: CellConfig, bins: BandBins, offset_hz: float = 0.0) -> DownlinkTemplates:
+    """Return the templates of a cell, made once for all who ask; they do not depend on its load.
 
     Args:
-        plan: The energies of a cell.
-        subcarriers_hz: float64 [subcarriers], relative to the middle of the band.
+        config: The cell.
         bins: The bins of the band.
+        offset_hz: The middle of the band less the carrier.
     """
+    plan = Downlink(config, np.random.SeedSequence(0)).plan
+    subcarriers_hz = Numerology(config.resource_blocks).subcarrier_hz() - offset_hz
     tones, cut_tones = bins.tones(subcarriers_hz)
     whole = _by_part(plan, tones)
     controlled = [symbol for symbol in range(len(_GROUP_SUBCARRIERS)) if plan.control[:, :, symbol].any()]
@@ -85,14 +87,16 @@ def downlink_templates(plan: EnergyPlan, subcarriers_hz: NDArray[np.float64], bi
 
 
 @lru_cache(maxsize=64)
-def downlink_pattern(config: CellConfig, bins: BandBins, offset_hz: float, first_subframe: int) -> NDArray[np.float32]:
+def downlink_pattern(
+    config: CellConfig, bins: BandBins, first_subframe: int = 0, offset_hz: float = 0.0
+) -> NDArray[np.float32]:
     """Return what frames show of the known signals of a cell beyond their energies, float32 [ports, 625, 128].
 
     Args:
         config: The cell.
         bins: The bins of the band.
+        first_subframe: Number, in its radio frame, of the subframe that the first frame begins with.
         offset_hz: The middle of the band less the carrier.
-        first_subframe: The number in its radio frame of the subframe that the first frame begins with.
     """
     layout = lay_out_frame(config, subframe_pattern(config))
     known = np.roll(known_signals(layout, config.reference_boost_db), -first_subframe, axis=1)

@@ -105,7 +105,7 @@ def frame_kernel(width_hz: float, *, is_filtered: bool, magnitude_variance: floa
 
 
 def _seen(frames: Sequence[CutFrame]) -> tuple[NDArray[np.float64], tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """Return the spectrum that each frame sees of a tone of each of its symbols, [pairs, points], and which they are."""
+    """Return what each frame sees of a tone in each of its symbols, [pairs, points], and which pairs these are."""
     spectra = [
         (np.abs(scipy.fft.fft(frame.windows, _POINTS * frame.windows.shape[2], axis=2)) ** 2).mean(axis=0)
         for frame in frames

@@ -1,7 +1,7 @@
 """What known sequences make of frames beyond their energies: they meet themselves alike every time.
 
-Reference and synchronisation signals are the same in every radio frame, so the sums and differences that Welch's segments
-see of them are no chance. Frames and radio frames begin together every 160 ms, after which the pattern repeats.
+Reference and synchronisation signals are the same in every radio frame, so how their subcarriers beat within a segment
+is no chance. Frames and radio frames begin together every 160 ms, after which the pattern repeats.
 """
 
 from typing import Final
@@ -20,6 +20,7 @@ PATTERN_FRAMES: Final = 5 * PERIOD_FRAMES
 
 _PATTERN_SYMBOLS: Final = 5 * PERIOD_SYMBOLS
 _SETTLED: Final = 125  # frames after which a resampler knows nothing of the beginning
+_CARRIER_HZ: Final = 1e9  # any other would give the same
 
 
 def known_pattern(
@@ -35,8 +36,7 @@ def known_pattern(
     """
     frame = known.reshape(FRAME_SYMBOLS, -1)
     samples = numerology.modulate(np.tile(frame, (2 * _PATTERN_SYMBOLS // FRAME_SYMBOLS, 1))).reshape(-1)
-    carrier_hz = 2 * abs(offset_hz) + 1e9  # any will do
-    maker = FrameMaker(Band(carrier_hz + offset_hz, bins.width_hz), numerology.sample_rate_hz, carrier_hz)
+    maker = FrameMaker(Band(_CARRIER_HZ + offset_hz, bins.width_hz), numerology.sample_rate_hz, _CARRIER_HZ)
     frames_db = maker.push(samples)[_SETTLED : _SETTLED + PATTERN_FRAMES]
     seen = np.roll(10 ** (frames_db / 10), _SETTLED, axis=0) * numerology.subcarriers
     energies = np.abs(frame) ** 2
@@ -45,5 +45,4 @@ def known_pattern(
         for tones in bins.tones(numerology.subcarrier_hz() - offset_hz)
     )
     expected = bins.kernel.whole @ whole + bins.kernel.cut @ cut
-    pattern: NDArray[np.float32] = seen - expected.reshape(PATTERN_FRAMES, FRAME_BINS)
-    return pattern
+    return (seen - expected.reshape(PATTERN_FRAMES, FRAME_BINS)).astype(np.float32)

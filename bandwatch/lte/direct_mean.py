@@ -8,6 +8,7 @@ import numpy as np
 import scipy.sparse
 from numpy.typing import NDArray
 
+from bandwatch.errors import InvalidArgumentError
 from bandwatch.lte.direct_bins import FULL_SPECTRUM, BandBins
 from bandwatch.lte.direct_energy import Sender
 from bandwatch.lte.direct_geometry import PERIOD_FRAMES, PERIOD_SUBFRAMES
@@ -81,9 +82,14 @@ class MeanFrames:
         bins: The bins of the band.
         heard: All senders.
         noise_density: Power of the receiver's noise in a hertz, relative to full scale.
+
+    Raises:
+        InvalidArgumentError: The receiver has no noise.
     """
 
     def __init__(self, bins: BandBins, heard: Sequence[Heard], noise_density: float) -> None:
+        if not noise_density > 0:
+            raise InvalidArgumentError("frames need a receiver with noise: give it a density above 0")
         self._bins = bins
         self._heard = [(one, *_blur(bins, one.sender.occupied_hz)) for one in heard]
         kernel, each = bins.kernel, scipy.sparse.identity(_PERIODS, np.float32)
@@ -124,29 +130,26 @@ class MeanFrames:
         variance += np.float32(self._bins.kernel.cut_spread) * cut**2
         return np.maximum(whole + cut + rest, 0), variance
 
-    def _gains(
-        self, way: Way, occupied_hz: NDArray[np.float64], blur: NDArray[np.float32]
-    ) -> NDArray[np.float32]:
+    def _gains(self, way: Way, occupied_hz: NDArray[np.float64], blur: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the power gain of whole and cut tones in each frame and bin, float32 [ports, 2, 1250, 128]."""
         step = min(max(int(1 / (_STEPS_PER_FADE * way.doppler_hz * FRAME_SECONDS)), 1), BLOCK_FRAMES)
         steps = -(-BLOCK_FRAMES // step)
-        times_s = (self._frame + np.arange(steps + 1) * step) * FRAME_SECONDS + self._middle_s
+        times_s = (self._frame + np.arange(steps + 1, dtype=np.float64) * step) * FRAME_SECONDS + self._middle_s
         arriving = (way.power_gains(times_s, occupied_hz)[:, np.newaxis] @ blur)[..., np.newaxis, :]
         share = (np.arange(step, dtype=np.float32) / np.float32(step))[:, np.newaxis]
         between = arriving[:, :, :-1] * (1 - share) + arriving[:, :, 1:] * share
         return between.reshape(len(between), 2, -1, FRAME_BINS)[:, :, :BLOCK_FRAMES]
 
 
-def _blur(
-    bins: BandBins, occupied_hz: tuple[float, float]
-) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+def _blur(bins: BandBins, occupied_hz: tuple[float, float]) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
     """Return frequencies at which a carrier's gain is asked for, and how much each counts in each bin.
 
     The latter is float32 [2, frequencies, 128], for whole and for cut tones.
     """
     lowest_hz, highest_hz = occupied_hz
     inside = (bins.centers_hz >= lowest_hz) & (bins.centers_hz <= highest_hz)
-    weights = np.stack(bins.tones(bins.centers_hz[inside]))
+    hz = bins.centers_hz[inside]
+    weights = np.stack(bins.tones(hz))
     total = weights.sum(axis=1, keepdims=True)
     # Where nothing of a carrier arrives, its gain does not matter.
-    return bins.centers_hz[inside], np.divide(weights, total, out=np.zeros_like(weights), where=total > 0)
+    return hz, np.divide(weights, total, out=np.zeros_like(weights), where=total > 0)

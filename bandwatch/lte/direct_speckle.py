@@ -1,4 +1,4 @@
-"""Frames as they are drawn about their mean: Welch's estimate of a random signal fluctuates, neighbouring bins together.
+"""Frames drawn about their mean: Welch's estimate of a random signal fluctuates, and neighbouring bins do so together.
 
 Drawn is a gamma variable of the right mean and variance by the cube of a normal one (Wilson and Hilferty, "The
 distribution of chi-square", 1931), which is exact enough from one degree of freedom up and needs no table.
@@ -35,9 +35,10 @@ class Speckle:
     def draw_db(self, powers: FramePowers) -> NDArray[np.float32]:
         """Return frames in dB relative to full scale, float32 [n, 128]."""
         mean = powers.signal + powers.noise
-        by_noise = self._noise_spread * powers.noise * (mean + powers.signal)
+        by_noise: NDArray[np.float32] = self._noise_spread * powers.noise * (mean + powers.signal)
         variance = by_noise + powers.variance
-        normal = self._normal(by_noise / variance)
+        noise_share: NDArray[np.float32] = by_noise / variance
+        normal = self._normal(noise_share)
         relative = np.minimum(variance / mean**2, 1)
         root = 1 - relative / 9 + normal * (np.sqrt(relative) / 3)
         np.maximum(root, np.float32(_SMALLEST_ROOT), out=root)
@@ -47,7 +48,7 @@ class Speckle:
         return decibels
 
     def _normal(self, noise_share: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return standard normal values, float32 [n, 128], whose neighbours correlate as noise does where its share is 1."""
+        """Return normal values, float32 [n, 128], of variance 1, whose neighbours correlate as noise and signals do."""
         white = self._rng.standard_normal((len(noise_share), FRAME_BINS + 4), np.float32)
         beside = white[:, 1:-3] + white[:, 3:-1]
         further = white[:, :-4] + white[:, 4:]

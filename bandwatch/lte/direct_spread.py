@@ -1,9 +1,9 @@
 """How much a bin of a frame fluctuates about its mean when resource elements carry random symbols.
 
-The power that a frame shows in a bin is a quadratic form of the symbols, sum over i and j of s_i s_j* q_ij. With
-independent symbols of one magnitude, s_i of element i, its variance is the sum of |q_ij|^2 over all i other than j. Were
-the symbols Gaussian noise, the terms of i = j would come on top. OFDM fluctuates less than noise because subcarriers are
-orthogonal: over a whole symbol, q_ij of different subcarriers cancels.
+The power that a frame shows in a bin is a quadratic form of the symbols, sum over i and j of s_i s_j* q_ij. If symbols
+are independent and of one magnitude, its variance is the sum of |q_ij|^2 over all i other than j. For Gaussian ones,
+the terms with i = j come on top. OFDM fluctuates less than noise because its subcarriers are orthogonal: over a whole
+symbol, q_ij of different subcarriers cancels.
 """
 
 from typing import Final

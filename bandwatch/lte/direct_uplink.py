@@ -11,8 +11,9 @@ from bandwatch.lte.numerology import BLOCK_SUBCARRIERS
 from bandwatch.lte.uplink_energy import Transmission
 from bandwatch.spectrogram.bands import FRAME_BINS
 
-DATA_MAGNITUDE_VARIANCE: Final = 1.0
-"""Relative variance of the power of a resource element: sums of many precoded symbols are nearly Gaussian."""
+UPLINK_MAGNITUDE_VARIANCE: Final = 0.5
+"""Relative variance of the power of a resource element: it would be near 1 for precoded symbols alone, which sum up to
+nearly Gaussian ones, but is 0 for reference signals, and all elements of a user share one sum of powers."""
 
 
 class SendingUsers(Protocol):

@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bandwatch.lte.channel import Channel
 
-LevelOverTime = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+LevelOverTime: TypeAlias = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 """Levels in dB at times float64 [n] since the stream began, float64 [n]."""
 
 

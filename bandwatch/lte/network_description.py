@@ -45,9 +45,7 @@ def describe_network(text: str) -> NetworkDescription:
     except tomllib.TOMLDecodeError as error:
         raise InvalidArgumentError(f"the network is no TOML: {error}") from error
     except ValidationError as error:
-        faults = [
-            f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors(include_url=False)
-        ]
+        faults = [f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors(include_url=False)]
         raise InvalidArgumentError("the network is not of the form that is needed: " + "; ".join(faults)) from error
     bands, cells, observers = by_id("band", network.bands), by_id("cell", network.cells), network.observers
     by_id("observer", observers)

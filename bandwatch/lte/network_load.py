@@ -30,5 +30,5 @@ class DailyLoad:
         """Return the load, 0 to 1, so many seconds after the midnight of day 0."""
         hour = time_s % DAY_S / 3600
         busy = (1 + math.cos(2 * math.pi * (hour - _BUSIEST_HOUR) / 24)) / 2
-        grown = (1 + self.growth_per_week) ** (time_s / WEEK_S)
+        grown = math.exp(math.log1p(self.growth_per_week) * time_s / WEEK_S)
         return min((self.night + (self.day - self.night) * busy) * grown, 1.0)

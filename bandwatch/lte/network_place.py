@@ -1,5 +1,6 @@
 """Where an observer is over time, and at which level it receives a cell there."""
 
+import math
 from dataclasses import dataclass
 from typing import Final
 
@@ -73,12 +74,16 @@ class Reception:
         east_m, north_m = Track.of(self.observer).at(steps_s)
         shadowing_db = self.shadowing.level_db(east_m, north_m)
         to_cell_m = np.hypot(east_m - self.cell.position_m[0], north_m - self.cell.position_m[1])
-        levels = [self._level(max(float(far), _NEAREST_M), float(shadow)) for far, shadow in zip(to_cell_m, shadowing_db, strict=True)]
-        return np.interp(there_s, steps_s, levels)
+        levels = [
+            self._level(max(float(far), _NEAREST_M), float(shadow))
+            for far, shadow in zip(to_cell_m, shadowing_db, strict=True)
+        ]
+        between: NDArray[np.float64] = np.interp(there_s, steps_s, levels)
+        return between
 
     def element_level_db(self, times_s: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the power of one resource element instead, float64 [n]."""
-        return self.level_db(times_s) - 10 * np.log10(self.cell.resource_blocks * BLOCK_SUBCARRIERS)
+        return self.level_db(times_s) - 10 * math.log10(self.cell.resource_blocks * BLOCK_SUBCARRIERS)
 
     def _level(self, distance_m: float, shadowing_db: float) -> float:
         """Return the level at one place."""

@@ -7,6 +7,7 @@ from bandwatch.errors import InvalidArgumentError
 from bandwatch.lte.anomalies import AnomalyMixer
 from bandwatch.lte.network_busy import BLOCK_SUBFRAMES
 from bandwatch.lte.network_scene import HeardUplink, Scene
+from bandwatch.lte.numerology import SLOT_SYMBOLS
 
 
 class SceneSamples:
@@ -70,6 +71,12 @@ class SceneSamples:
     def _of_users(self, uplink: HeardUplink) -> NDArray[np.complex64]:
         """Return what is received of users."""
         samples = uplink.users.samples_of(uplink.users.next_transmission(BLOCK_SUBFRAMES))
-        subcarriers = self._scene.numerology.subcarriers
-        power = uplink.way.power_gains(self._since_start_s(), np.zeros(1))[0, :, 0] * subcarriers
-        ...
+        numerology = self._scene.numerology
+        element = uplink.way.power_gains(self._since_start_s(), np.zeros(1))[0, :, 0]
+        of_slots = np.sqrt(element[::SLOT_SYMBOLS] * np.float32(numerology.subcarriers))
+        received: NDArray[np.complex64] = samples * np.repeat(of_slots, numerology.slot_samples)
+        return received
+
+    def _since_start_s(self) -> NDArray[np.float64]:
+        """Return when the symbols of this block begin, float64 [4480], since the stream began."""
+        return self._blocks * BLOCK_SUBFRAMES * 1e-3 + self._times_s

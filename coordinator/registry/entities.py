@@ -169,7 +169,7 @@ class Segment(Entity):
 
 
 class Anomaly(Entity):
-    """A window whose error exceeded its threshold."""
+    """A window whose score exceeded its threshold."""
 
     __tablename__ = "anomalies"
 
@@ -180,7 +180,9 @@ class Anomaly(Entity):
     window_start_at: Mapped[datetime]
     window_duration: Mapped[timedelta]
     error_db: Mapped[float]
-    threshold_db: Mapped[float]
+    score: Mapped[str]
+    value: Mapped[float]
+    threshold: Mapped[float]
     false_alarm_rate: Mapped[float]
     model_id: Mapped[str]
     serial: Mapped[int]
@@ -208,6 +210,7 @@ class TrainingRun(Entity):
     progress: Mapped[dict[str, Any] | None]
     model_id: Mapped[str | None]
     last_error: Mapped[str | None]
+    remark: Mapped[str | None]
     segment_count: Mapped[int]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     started_at: Mapped[datetime | None]

@@ -42,13 +42,14 @@ def _connected(url: URL) -> Iterator[Connection]:
 
 
 def migrate(url: URL) -> None:
-    """Upgrade the database to the newest schema, waiting at most 10 s for any lock.
+    """Upgrade the database to the newest schema, waiting at most 10 s for a lock and 10 minutes for a statement.
 
     Raises:
-        UnavailableError: The database cannot be reached, or somebody else holds its locks.
+        UnavailableError: The database cannot be reached, is too slow, or somebody else holds its locks.
     """
     with _connected(url) as connection:
         connection.execute(text("SET LOCAL lock_timeout = '10s'"))
+        connection.execute(text("SET LOCAL statement_timeout = '10min'"))
         connection.execute(text(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})"))
         command.upgrade(configuration(connection), "head")
 

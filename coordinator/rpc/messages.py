@@ -12,10 +12,10 @@ from bandwatch.wire.content import content_to_message
 from bandwatch.wire.convert import to_duration_message, to_moment, to_span, to_timestamp
 from bandwatch.wire.v1 import admin_service_pb2, model_pb2, observer_service_pb2, spectrum_pb2
 from coordinator.registry import entities
-from coordinator.registry.entities import LinkDirection, Mobility, Purpose, ReleaseState, RunKind, RunState
+from coordinator.registry.entities import LinkDirection, Mobility, Purpose, ReleaseState, RunState
 from coordinator.services.anomalies import NewAnomaly
 from coordinator.services.observers import DesiredState
-from coordinator.services.orders import StudentOrder, TeacherOrder
+from coordinator.services.orders import StudentOrder, TeacherOrder, order_of
 from coordinator.services.segments import NewSegment
 
 WordT = TypeVar("WordT", bound=StrEnum)
@@ -150,7 +150,9 @@ def anomaly_message(anomaly: entities.Anomaly) -> spectrum_pb2.Anomaly:
         window_start_time=to_timestamp(anomaly.window_start_at),
         window_duration=to_duration_message(anomaly.window_duration),
         error_db=anomaly.error_db,
-        threshold_db=anomaly.threshold_db,
+        score=anomaly.score,
+        value=anomaly.value,
+        threshold=anomaly.threshold,
         false_alarm_rate=anomaly.false_alarm_rate,
         model=names.models.name(anomaly.model_id),
         serial=anomaly.serial,
@@ -167,7 +169,9 @@ def new_anomaly(message: spectrum_pb2.Anomaly, observer_id: str) -> NewAnomaly:
         window_start_at=to_moment(message.window_start_time),
         window_duration=to_span(message.window_duration),
         error_db=message.error_db,
-        threshold_db=message.threshold_db,
+        score=message.score,
+        value=message.value,
+        threshold=message.threshold,
         false_alarm_rate=message.false_alarm_rate,
         model_id=names.models.id(message.model),
         serial=message.serial,
@@ -212,13 +216,16 @@ def run_order(message: model_pb2.TrainingRun) -> TeacherOrder | StudentOrder:
         return TeacherOrder(
             band_id=names.bands.id(teacher.band),
             cell_ids=[names.cells.id(cell) for cell in teacher.cells],
+            family=teacher.family,
+            layers=teacher.layers,
             max_epochs=teacher.max_epochs,
             stride_frames=teacher.stride_frames,
         )
     student = message.student
     return StudentOrder(
         cell_id=names.cells.id(student.cell),
-        teacher_id=names.models.id(student.teacher),
+        teacher_ids=[names.models.id(teacher) for teacher in student.teachers],
+        families=list(student.families),
         frozen_layers=student.frozen_layers,
         max_epochs=student.max_epochs,
         stride_frames=student.stride_frames,
@@ -235,6 +242,7 @@ def run_message(run: entities.TrainingRun) -> model_pb2.TrainingRun:
         attempts=run.attempts,
         model=names.models.name(run.model_id) if run.model_id else "",
         last_error=run.last_error or "",
+        remark=run.remark or "",
         segment_count=run.segment_count,
         create_time=_time(run.created_at),
         start_time=_time(run.started_at),
@@ -247,17 +255,18 @@ def run_message(run: entities.TrainingRun) -> model_pb2.TrainingRun:
 
 
 def _fill_order(message: model_pb2.TrainingRun, run: entities.TrainingRun) -> None:
-    if run.kind is RunKind.TEACHER:
-        teacher = TeacherOrder(**run.order)
-        message.teacher.band = names.bands.name(teacher.band_id)
-        message.teacher.cells.extend(names.cells.name(cell_id) for cell_id in teacher.cell_ids)
-        message.teacher.max_epochs, message.teacher.stride_frames = teacher.max_epochs, teacher.stride_frames
+    order = order_of(run)
+    if isinstance(order, TeacherOrder):
+        message.teacher.band = names.bands.name(order.band_id)
+        message.teacher.cells.extend(names.cells.name(cell_id) for cell_id in order.cell_ids)
+        message.teacher.family, message.teacher.layers = order.family, order.layers
+        message.teacher.max_epochs, message.teacher.stride_frames = order.max_epochs, order.stride_frames
         return
-    student = StudentOrder(**run.order)
-    message.student.cell = names.cells.name(student.cell_id)
-    message.student.teacher = names.models.name(student.teacher_id)
-    message.student.frozen_layers = student.frozen_layers
-    message.student.max_epochs, message.student.stride_frames = student.max_epochs, student.stride_frames
+    message.student.cell = names.cells.name(order.cell_id)
+    message.student.teachers.extend(names.models.name(model_id) for model_id in order.teacher_ids)
+    message.student.families.extend(order.families)
+    message.student.frozen_layers = order.frozen_layers
+    message.student.max_epochs, message.student.stride_frames = order.max_epochs, order.stride_frames
 
 
 def optional_word(kind: type[WordT], wrapper: Any, number: int) -> WordT | None:

@@ -18,7 +18,7 @@ from coordinator.notices import Notices
 from coordinator.registry.session import Registry
 from coordinator.rpc.blobs import blob_chunks
 from coordinator.rpc.edge import Context
-from coordinator.rpc.messages import model_message, release_message, run_message, segment_message
+from coordinator.rpc.messages import model_message, optional_id, release_message, run_message, segment_message
 from coordinator.services import models, releases, runs
 from coordinator.services.paging import PageRequest
 
@@ -65,7 +65,7 @@ class TrainingServicer(training_service_pb2_grpc.TrainingServiceServicer):
         )
 
     async def ReadModel(self, request: pb.ReadModelRequest, context: Context) -> pb.ReadModelResponse:
-        """Return a model that a run starts from."""
+        """Return a model that a run may start from."""
         async with self._registry.transaction() as session:
             model = await models.get(session, names.models.id(request.name))
         return pb.ReadModelResponse(model=model_message(model))
@@ -109,16 +109,17 @@ class TrainingServicer(training_service_pb2_grpc.TrainingServiceServicer):
         return pb.ReportProgressResponse(lease_duration=to_duration_message(self._lease))
 
     async def FinishRun(self, request: pb.FinishRunRequest, context: Context) -> pb.FinishRunResponse:
-        """Register the model and, if the run says so, release it."""
+        """Register the model and, if the run says so, release it, unless it is a student no better than its parent."""
         content = content_from_message(request.content)
         self._require_blobs(content)
         run_id = names.runs.id(request.lease.run)
         response = pb.FinishRunResponse()
         concerned: list[str] = []
         async with self._registry.transaction() as session:
-            model = await runs.finish(session, run_id, request.lease.fence, content)
+            parent_id = optional_id(names.models, request.parent)
+            model = await runs.finish(session, run_id, request.lease.fence, content, parent_id=parent_id)
             run = await runs.get(session, run_id)
-            if run.release_on_success:
+            if run.release_on_success and model.trained_content.beats_parent:
                 released = await releases.current_of(session, model.id)
                 if released is None:
                     released, concerned = await releases.release(session, self._publisher, model.id)

@@ -26,7 +26,9 @@ class NewAnomaly:
     window_start_at: datetime
     window_duration: timedelta
     error_db: float
-    threshold_db: float
+    score: str
+    value: float
+    threshold: float
     false_alarm_rate: float
     model_id: str
     serial: int

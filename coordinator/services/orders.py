@@ -2,8 +2,9 @@
 
 import secrets
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from datetime import timedelta
+from typing import Final
 
 from sqlalchemy import ColumnElement, and_, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -12,7 +13,12 @@ from bandwatch import names
 from bandwatch.errors import AlreadyExistsError, FailedPreconditionError, NotFoundError
 from bandwatch.spectrogram.bands import FRAME_SECONDS, TARGET_FRAMES
 from coordinator.registry.entities import Cell, Purpose, RunKind, RunSegment, Segment, TrainingRun
-from coordinator.services import cells, models
+from coordinator.services import cells, models, releases
+
+MOST_TEACHERS: Final = 16
+"""Teachers that one student chooses among, at most."""
+WITHOUT_TEACHER: Final = "linear"
+"""The family of students that is solved on the cell's data alone."""
 
 
 @dataclass(frozen=True)
@@ -23,17 +29,22 @@ class TeacherOrder:
     cell_ids: list[str]
     max_epochs: int
     stride_frames: int
+    family: str = ""
+    layers: int = 0
 
 
 @dataclass(frozen=True)
 class StudentOrder:
-    """Refit a copy of a teacher to one cell."""
+    """Make a model for one cell, of one of these families (of any when there are none), from one of these teachers."""
 
     cell_id: str
-    teacher_id: str
+    teacher_ids: list[str]
     frozen_layers: int
     max_epochs: int
     stride_frames: int
+    families: list[str] = field(default_factory=list)
+    teachers_found: bool = False
+    """Whether the order named no teacher, and got those that were in force when it was given."""
 
 
 @dataclass(frozen=True)
@@ -59,17 +70,20 @@ async def order(
 
     Raises:
         AlreadyExistsError: The identifier belongs to a run with another order.
-        NotFoundError: The band, cell or teacher does not exist.
-        FailedPreconditionError: No segment may train.
+        NotFoundError: The band, cell or a teacher does not exist.
+        FailedPreconditionError: No segment may train, or a student names no teacher and none is in force.
     """
     run_id = run_id or f"r-{secrets.token_hex(8)}"
     kind = RunKind.TEACHER if isinstance(wanted, TeacherOrder) else RunKind.STUDENT
     before = await session.get(TrainingRun, run_id)
     if before is not None:
-        if (before.order, before.seed, before.release_on_success) == (asdict(wanted), seed, release_on_success):
+        given = (_as_given(order_of(before)), before.seed, before.release_on_success)
+        if given == (wanted, seed, release_on_success):
             return before
         raise AlreadyExistsError(f"{names.runs.name(run_id)} exists already with another order; choose another name")
     cell_ids = await _cells_of(session, wanted)
+    if isinstance(wanted, StudentOrder):
+        wanted = await _with_teachers(session, wanted)
     limit = rules.teacher_data if kind is RunKind.TEACHER else rules.student_data
     chosen = await _choose_segments(session, cell_ids, rules, limit)
     run = TrainingRun(
@@ -97,10 +111,40 @@ async def order(
     return run
 
 
+def order_of(run: TrainingRun) -> TeacherOrder | StudentOrder:
+    """Return what a run is to make, also where an earlier version wrote down that a student has one teacher."""
+    if run.kind is RunKind.TEACHER:
+        return TeacherOrder(**run.order)
+    plain = dict(run.order)
+    if "teacher_id" in plain:
+        plain["teacher_ids"] = [plain.pop("teacher_id")]
+    return StudentOrder(**plain)
+
+
+def _as_given(order: TeacherOrder | StudentOrder) -> TeacherOrder | StudentOrder:
+    if isinstance(order, StudentOrder) and order.teachers_found:
+        return replace(order, teacher_ids=[], teachers_found=False)
+    return order
+
+
+async def _with_teachers(session: AsyncSession, wanted: StudentOrder) -> StudentOrder:
+    """Return an order whose teachers exist; where it names none, those in force now are its teachers from now on."""
+    for teacher_id in wanted.teacher_ids:
+        await models.get(session, teacher_id)
+    if wanted.teacher_ids:
+        return wanted
+    found = await releases.models_in_force(session, outside_cell=wanted.cell_id, limit=MOST_TEACHERS)
+    if not found and WITHOUT_TEACHER not in wanted.families:
+        raise FailedPreconditionError(
+            f"no model is in force that a student of {names.cells.name(wanted.cell_id)} could start from: release a "
+            f"teacher first, name a model to start from, or ask for the family {WITHOUT_TEACHER}, which needs none"
+        )
+    return replace(wanted, teacher_ids=found, teachers_found=True)
+
+
 async def _cells_of(session: AsyncSession, wanted: TeacherOrder | StudentOrder) -> list[str]:
     if isinstance(wanted, StudentOrder):
         await cells.get_cell(session, wanted.cell_id)
-        await models.get(session, wanted.teacher_id)
         return [wanted.cell_id]
     await cells.get_band(session, wanted.band_id)
     of_band = set(await session.scalars(select(Cell.id).where(Cell.band_id == wanted.band_id)))

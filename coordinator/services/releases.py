@@ -102,6 +102,17 @@ async def in_force(session: AsyncSession, *, band_id: str, cell_id: str) -> Rele
     return max(found, key=lambda candidate: candidate.cell_id is not None, default=None)
 
 
+async def models_in_force(session: AsyncSession, *, outside_cell: str, limit: int) -> list[str]:
+    """Return the models of active releases of every band, the newest release first, without those of one cell."""
+    found = await session.scalars(
+        select(Release.model_id)
+        .where(Release.state == ReleaseState.ACTIVE, Release.cell_id.is_distinct_from(outside_cell))
+        .order_by(Release.serial.desc())
+        .limit(limit)
+    )
+    return list(found)
+
+
 async def current_of(session: AsyncSession, model_id: str) -> Release | None:
     """Return the newest release of a model."""
     return await session.scalar(

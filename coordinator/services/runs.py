@@ -9,17 +9,17 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from bandwatch import names
 from bandwatch.artifacts.manifest import ModelContent
-from bandwatch.errors import ConflictError, FailedPreconditionError, NotFoundError
+from bandwatch.errors import ConflictError, FailedPreconditionError, InvalidArgumentError, NotFoundError
 from coordinator.registry.entities import (
     Cell,
     Model,
-    RunKind,
     RunSegment,
     RunState,
     Segment,
     TrainingRun,
 )
 from coordinator.services import models
+from coordinator.services.orders import StudentOrder, order_of
 from coordinator.services.paging import Page, PageRequest, read_page
 
 
@@ -87,11 +87,14 @@ async def report(
         run.progress = progress
 
 
-async def finish(session: AsyncSession, run_id: str, fence: int, content: ModelContent) -> Model:
+async def finish(
+    session: AsyncSession, run_id: str, fence: int, content: ModelContent, *, parent_id: str | None
+) -> Model:
     """Register the model of a run and end the run. A repeated call by the same owner gives the same model.
 
     Raises:
         ConflictError: The lease was lost.
+        InvalidArgumentError: The parent is no teacher that the run was ordered with, or its error is missing.
     """
     done = await session.scalar(
         select(TrainingRun).where(
@@ -101,23 +104,48 @@ async def finish(session: AsyncSession, run_id: str, fence: int, content: ModelC
     if done is not None and done.model_id:
         return await models.get(session, done.model_id)
     run = await hold(session, run_id, fence)
-    model = await _model_of(session, run, content)
+    model = await _model_of(session, run, content, parent_id)
     session.add(model)
     run.state, run.model_id, run.lease_until, run.last_error = RunState.SUCCEEDED, model.id, None, None
+    run.remark = _why_not_released(content) if run.release_on_success else None
     run.ended_at = await session.scalar(select(func.now()))
     await session.flush()
     await session.refresh(model)
     return model
 
 
-async def _model_of(session: AsyncSession, run: TrainingRun, content: ModelContent) -> Model:
+async def _model_of(session: AsyncSession, run: TrainingRun, content: ModelContent, parent_id: str | None) -> Model:
+    order = order_of(run)
+    if parent_id is not None:
+        _check_parent(run, order.teacher_ids if isinstance(order, StudentOrder) else [], content, parent_id)
     made = Model(id=f"m-{secrets.token_hex(8)}", run_id=run.id, content=content.model_dump(mode="json"))
-    if run.kind is RunKind.TEACHER:
-        made.band_id = run.order["band_id"]
-        return made
-    cell = await session.get_one(Cell, run.order["cell_id"])
-    made.band_id, made.cell_id, made.parent_id = cell.band_id, cell.id, run.order["teacher_id"]
+    if isinstance(order, StudentOrder):
+        cell = await session.get_one(Cell, order.cell_id)
+        made.band_id, made.cell_id, made.parent_id = cell.band_id, cell.id, parent_id
+    else:
+        made.band_id = order.band_id
     return made
+
+
+def _check_parent(run: TrainingRun, teacher_ids: list[str], content: ModelContent, parent_id: str) -> None:
+    name = names.models.name(parent_id)
+    if parent_id not in teacher_ids:
+        raise InvalidArgumentError(
+            f"{name} is none of the {len(teacher_ids)} teachers that {names.runs.name(run.id)} was ordered with; "
+            "name the one that the model started from"
+        )
+    if content.parent_error is None:
+        raise InvalidArgumentError(f"the error of {name} is missing: without it nobody can tell whether to release")
+
+
+def _why_not_released(content: ModelContent) -> str | None:
+    """Return why a model may not be released by itself, or nothing where it may."""
+    if content.parent_error is None or content.beats_parent:
+        return None
+    return (
+        f"the student's error of {content.error.mean_db:.2f} dB is not below its teacher's "
+        f"{content.parent_error.mean_db:.2f} dB on held-out blocks: not released"
+    )
 
 
 async def fail(

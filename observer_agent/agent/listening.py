@@ -11,6 +11,7 @@ import structlog
 from bandwatch.errors import InvalidArgumentError
 from bandwatch.lte.anomalies import AnomalyMixer
 from observer_agent.agent.keeping import Keeper
+from observer_agent.detection.detector import DetectionOptions
 from observer_agent.detection.inspection import Inspection
 from observer_agent.detection.model import ScoringModel
 from observer_agent.detection.pipeline import Pipeline
@@ -114,9 +115,12 @@ class Listener:
             self._pipeline = Pipeline(
                 self._receiver,
                 desired.spectrum,
-                stride_frames=self._settings.stride_frames,
-                false_alarm_rate=self._settings.false_alarm_rate,
-                threshold_method=self._settings.threshold_method,
+                DetectionOptions(
+                    stride_frames=self._settings.stride_frames,
+                    false_alarm_rate=self._settings.false_alarm_rate,
+                    score=self._settings.score,
+                    threshold_method=self._settings.threshold_method,
+                ),
                 first_frame=self._frames,
                 mixer=self._mixer,
             )

@@ -8,7 +8,8 @@ import numpy as np
 
 from bandwatch.spectrogram.bands import FRAME_SECONDS
 from bandwatch.spectrogram.frames import DEFAULT_REFERENCE_DB
-from observer_agent.detection.pipeline import FrameBatch, Run, ScoredWindows
+from observer_agent.detection.detector import ScoredWindows
+from observer_agent.detection.pipeline import FrameBatch, Run
 
 
 class Inspection:
@@ -44,14 +45,16 @@ class Inspection:
 
     def _write_windows(self, run: Run, windows: ScoredWindows) -> None:
         self._predicted.write(windows.predicted.round().clip(0, 255).astype(np.uint8).tobytes())
-        rows = zip(windows.first_frames.tolist(), windows.error_db.tolist(), windows.anomalous.tolist(), strict=True)
-        for first_frame, error_db, anomalous in rows:
+        for row, first_frame in enumerate(windows.first_frames.tolist()):
             line = {
                 "first_frame": first_frame,
                 "stream_s": run.sample_of(first_frame) / run.sample_rate_hz,
-                "error_db": error_db if math.isfinite(error_db) else None,
-                "threshold_db": windows.threshold_db,
-                "anomalous": anomalous,
+                "error_db": _number(windows.error_db[row]),
+                "score": windows.score,
+                "value": _number(windows.values[row]),
+                "threshold": windows.threshold,
+                "anomalous": bool(windows.anomalous[row]),
+                "scores": {name: _number(values[row]) for name, values in windows.scores.items()},
                 "model": windows.model,
                 "serial": windows.serial,
             }
@@ -73,3 +76,8 @@ class Inspection:
             "runs": runs,
         }
         self._meta.write_text(json.dumps(meta, indent=1), encoding="utf-8")
+
+
+def _number(value: np.float32) -> float | None:
+    """Return a value as JSON can hold it."""
+    return float(value) if math.isfinite(value) else None

@@ -1,6 +1,7 @@
-"""A model in force: an onnxruntime session and the thresholds that its manifest states."""
+"""A model in force: an onnxruntime session, and the manifest that states its thresholds."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -11,10 +12,14 @@ from bandwatch.artifacts.golden import golden_windows
 from bandwatch.artifacts.manifest import BlobReference, Manifest, TensorEntry
 from bandwatch.errors import CorruptError
 from bandwatch.spectrogram.bands import FRAME_BINS, TARGET_FRAMES
-from observer_agent.settings import ThresholdMethod
 
 SELF_TEST_TOLERANCE_DB: Final = 1e-3
 """How far the errors of golden windows may be from the manifest's: float32 sums differ in order between machines."""
+
+OUTPUT_OF: Final = {"whitened": "whitened", "band": "bands", "standing": "bands"}
+"""Output of the graph that a score is made of; models that know no score but the error have none of these."""
+
+_CHECKED_WINDOWS: Final = 2
 
 ReadBlob = Callable[[BlobReference], bytes]
 
@@ -23,6 +28,19 @@ class SelfTestError(CorruptError):
     """The model does not compute here what it computed where it was made."""
 
     code = "self_test_failed"
+
+
+@dataclass(frozen=True)
+class ModelOutputs:
+    """What a graph says of n windows, all float32: error in dB [n], predicted codes [n, 25, 128].
+
+    `whitened` [n] and `bands` [n, bands], residuals in units of their own deviations, where the graph gives them.
+    """
+
+    error_db: NDArray[np.float32]
+    predicted: NDArray[np.float32]
+    whitened: NDArray[np.float32] | None = None
+    bands: NDArray[np.float32] | None = None
 
 
 class ScoringModel:
@@ -34,18 +52,13 @@ class ScoringModel:
         self.serial = manifest.serial
         self._session = session
         self._tensors = tensors  # the session refers to their memory
+        given = {output.name for output in session.get_outputs()}
+        self._outputs = ["error_db", "predicted", *sorted(given & set(OUTPUT_OF.values()))]
 
-    def score(self, windows: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Return (error in dB [n], predicted codes [n, 25, 128]), both float32, of windows uint8 [n, 125, 128]."""
-        codes = np.ascontiguousarray(windows)
-        error_db, predicted = self._session.run(["error_db", "predicted"], {"codes": codes})
-        return error_db, predicted
-
-    def threshold(self, false_alarm_rate: float, method: ThresholdMethod) -> tuple[float, float]:
-        """Return the threshold in dB for a false-alarm rate, and the rate that it was calibrated for."""
-        threshold = self.manifest.content.threshold_for(false_alarm_rate)
-        decibels = threshold.empirical_db if method == "empirical" else threshold.gaussian_db
-        return decibels, threshold.false_alarm_rate
+    def score(self, windows: NDArray[np.uint8]) -> ModelOutputs:
+        """Return what the model says of windows uint8 [n, 125, 128]."""
+        found = self._session.run(self._outputs, {"codes": np.ascontiguousarray(windows)})
+        return ModelOutputs(**dict(zip(self._outputs, found, strict=True)))
 
 
 def load_model(manifest: Manifest, read_blob: ReadBlob, *, threads: int) -> ScoringModel:
@@ -84,16 +97,25 @@ def _tensor(entry: TensorEntry, read_blob: ReadBlob) -> Any:
 
 
 def _check_outputs(model: ScoringModel) -> None:
-    error_db, predicted = model.score(golden_windows(2))
-    if error_db.shape != (2,) or predicted.shape != (2, TARGET_FRAMES, FRAME_BINS):
+    found = model.score(golden_windows(_CHECKED_WINDOWS))
+    frames = (_CHECKED_WINDOWS, TARGET_FRAMES, FRAME_BINS)
+    if found.error_db.shape != frames[:1] or found.predicted.shape != frames:
         raise CorruptError(
-            f"{model.name} answers with shapes {error_db.shape} and {predicted.shape}, "
-            f"not (2,) and (2, {TARGET_FRAMES}, {FRAME_BINS})"
+            f"{model.name} answers with shapes {found.error_db.shape} and {found.predicted.shape}, "
+            f"not {frames[:1]} and {frames}"
         )
+    sound = {"whitened": _has_row_each(found.whitened, axes=1), "bands": _has_row_each(found.bands, axes=2)}
+    for score in model.manifest.content.score_names:
+        if score in OUTPUT_OF and not sound[OUTPUT_OF[score]]:
+            raise CorruptError(f"{model.name} is calibrated for the score {score!r}, which its graph does not give")
+
+
+def _has_row_each(values: NDArray[np.float32] | None, *, axes: int) -> bool:
+    return values is not None and values.ndim == axes and len(values) == _CHECKED_WINDOWS and values.size > 0
 
 
 def _self_test(model: ScoringModel, promised_db: tuple[float, ...]) -> None:
-    error_db, _ = model.score(golden_windows(len(promised_db)))
+    error_db = model.score(golden_windows(len(promised_db))).error_db
     furthest_db = float(np.abs(error_db - np.asarray(promised_db)).max())
     if not furthest_db <= SELF_TEST_TOLERANCE_DB:  # also when it is not a number
         raise SelfTestError(

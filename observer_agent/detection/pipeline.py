@@ -1,4 +1,4 @@
-"""Samples to frames, frames to windows, windows to errors: one stream of one band."""
+"""Samples to frames, frames to windows, windows to scores: one stream of one band."""
 
 from dataclasses import dataclass
 
@@ -11,27 +11,9 @@ from bandwatch.spectrogram.frames import DEFAULT_REFERENCE_DB, FrameMaker, encod
 from bandwatch.spectrogram.quality import clipped_share
 from bandwatch.spectrogram.samples import decode_samples
 from bandwatch.spectrogram.windows import cut_windows
+from observer_agent.detection.detector import DetectionOptions, Detector, ScoredWindows
 from observer_agent.detection.model import ScoringModel
 from observer_agent.receivers.blocks import Block, Receiver
-from observer_agent.settings import ThresholdMethod
-
-
-@dataclass(frozen=True)
-class ScoredWindows:
-    """Windows that one model scored at once.
-
-    `first_frames` int64 [n] counts frames from the start of the stream; `error_db` float32 [n]; `anomalous` bool [n];
-    `predicted` codes float32 [n, 25, 128]. An error that is not finite is never anomalous.
-    """
-
-    model: str
-    serial: int
-    first_frames: NDArray[np.int64]
-    error_db: NDArray[np.float32]
-    threshold_db: float
-    false_alarm_rate: float
-    anomalous: NDArray[np.bool_]
-    predicted: NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -73,28 +55,28 @@ class Pipeline:
         self,
         receiver: Receiver,
         band: Band,
+        options: DetectionOptions,
         *,
-        stride_frames: int,
-        false_alarm_rate: float,
-        threshold_method: ThresholdMethod,
         first_frame: int = 0,
         mixer: AnomalyMixer | None = None,
     ) -> None:
         self._rate_hz = receiver.sample_rate_hz
         self._maker = FrameMaker(band, receiver.sample_rate_hz, receiver.center_hz)
         self._mixer = mixer
-        self._stride = stride_frames
-        self._false_alarm_rate = false_alarm_rate
-        self._method: ThresholdMethod = threshold_method
+        self._options = options
+        self._stride = options.stride_frames
+        self._detector: Detector | None = None
         self.frames = first_frame
         self._run: Run | None = None
         self._waiting = np.empty((0, FRAME_BINS), dtype=np.uint8)
 
     def restart(self) -> None:
-        """Forget what a gap cut off: neither a frame nor a window reaches across it."""
+        """Forget what a gap cut off: neither a frame nor a window nor what stands out of several reaches across it."""
         self._maker.reset()
         self._run = None
         self._waiting = self._waiting[:0]
+        if self._detector is not None:
+            self._detector.restart()
 
     def push(self, block: Block, model: ScoringModel | None) -> FrameBatch:
         """Return the frames that a block completed, with its windows scored by the model."""
@@ -121,17 +103,15 @@ class Pipeline:
         windows = cut_windows(frames, self._stride)
         used = len(windows) * self._stride
         self._waiting = frames[used:]
-        if model is None or not len(windows):
+        detector = self._detector_of(model)
+        if detector is None or not len(windows):
             return None
-        error_db, predicted = model.score(windows)
-        threshold_db, rate = model.threshold(self._false_alarm_rate, self._method)
-        return ScoredWindows(
-            model=model.name,
-            serial=model.serial,
-            first_frames=first + self._stride * np.arange(len(windows)),
-            error_db=error_db,
-            threshold_db=threshold_db,
-            false_alarm_rate=rate,
-            anomalous=np.isfinite(error_db) & (error_db > threshold_db),
-            predicted=predicted,
-        )
+        return detector.detect(windows, first + self._stride * np.arange(len(windows)))
+
+    def _detector_of(self, model: ScoringModel | None) -> Detector | None:
+        """Return the detector of the model in force; another model begins afresh."""
+        if model is None:
+            self._detector = None
+        elif self._detector is None or self._detector.model is not model:
+            self._detector = Detector(model, self._options)
+        return self._detector

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
-from typing import Final, Literal, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError, model_validator
 
 R = TypeVar("R", bound=BaseModel)
 
@@ -56,16 +56,27 @@ class SegmentRecord(_Record):
 
 
 class AnomalyRecord(_Record):
-    """A window whose error exceeded its threshold."""
+    """A window whose score exceeded its threshold."""
 
     cell: str
     window_start_at: AwareDatetime
     window_frames: int
     error_db: float
-    threshold_db: float
+    score: str
+    value: float
+    threshold: float
     false_alarm_rate: float
     model: str
     serial: int
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_edition_of_one_score(cls, data: Any) -> Any:
+        """Read what was kept when the error was the only score."""
+        if not (isinstance(data, dict) and "threshold_db" in data and "error_db" in data):
+            return data
+        rest = {key: value for key, value in data.items() if key != "threshold_db"}
+        return {"score": "error", "value": data["error_db"], "threshold": data["threshold_db"], **rest}
 
 
 class OfCell(BaseModel):

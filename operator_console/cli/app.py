@@ -7,6 +7,7 @@ import typer
 
 from infra.local.options import DEFAULT_PORT
 from operator_console.cli import anomalies, bands, cells, models, observers, releases, runs, segments
+from operator_console.cli.evaluate import evaluate
 from operator_console.cli.session import GlobalOptions
 from operator_console.cli.up import up
 from operator_console.demo.command import demo
@@ -48,6 +49,10 @@ def every_command(
 
 app.command()(up)
 app.command()(demo)
+app.command(
+    add_help_option=False,  # its help is the worker's
+    context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
+)(evaluate)
 app.add_typer(bands.app, name="bands")
 app.add_typer(cells.app, name="cells")
 app.add_typer(observers.app, name="observers")

@@ -14,7 +14,7 @@ def get_model(
     ctx: typer.Context,
     model: ModelName,
 ) -> None:
-    """Show a model with its errors and thresholds."""
+    """Show a model with its errors, its scores and their thresholds, and why it was chosen."""
     with open_session(ctx) as session:
         session.output.one(MODEL, session.client.get_model(model))
 

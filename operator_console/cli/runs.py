@@ -17,7 +17,15 @@ app = typer.Typer(no_args_is_help=True, help="Training runs, which make teachers
 MaxEpochs = Annotated[int, typer.Option(min=1, max=10_000, help="Passes over the data at most.")]
 StrideFrames = Annotated[int, typer.Option(min=1, max=1000, help="Frames between the starts of training windows.")]
 Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of every random choice.")]
-Release = Annotated[bool, typer.Option("--release", help="Release the model as soon as the run succeeds.")]
+Release = Annotated[
+    bool,
+    typer.Option(
+        "--release", help="Release the model as soon as the run succeeds; a student only if it beats its teacher."
+    ),
+]
+Families = Annotated[
+    list[str] | None, typer.Option("--family", help="Family of models to choose among, once or more; else all.")
+]
 RunId = Annotated[str, typer.Option(help="Identifier; ordering again with the same one returns the same run.")]
 
 _MAX_EPOCHS: Final = 30
@@ -35,6 +43,12 @@ def create_teacher_run(
             "--cell", parser=name_in(names.cells), metavar="CELL", help="Cell to learn from, once or more; else all."
         ),
     ] = None,
+    family: Annotated[
+        str, typer.Option(help="Family of models: lstm-predictor (the usual one), autoencoder, linear or hybrid.")
+    ] = "",
+    layers: Annotated[
+        int, typer.Option(min=0, max=64, help="LSTM layers, or dense layers of an autoencoder; 0 takes 2, or 4.")
+    ] = 0,
     max_epochs: MaxEpochs = _MAX_EPOCHS,
     stride_frames: StrideFrames = _STRIDE_FRAMES,
     seed: Seed = 0,
@@ -49,6 +63,8 @@ def create_teacher_run(
         run = session.client.create_teacher_run(
             band,
             cells=cells or (),
+            family=family,
+            layers=layers,
             max_epochs=max_epochs,
             stride_frames=stride_frames,
             seed=seed,
@@ -63,10 +79,16 @@ def create_student_run(
     ctx: typer.Context,
     *,
     cell: CellName,
-    teacher: Annotated[
-        str,
-        typer.Option(parser=name_in(names.models), metavar="MODEL", help="Model to start from."),
-    ],
+    teachers: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--teacher",
+            parser=name_in(names.models),
+            metavar="MODEL",
+            help="Model to start from, once or more: the best is taken; else all that are in force elsewhere.",
+        ),
+    ] = None,
+    families: Families = None,
     frozen_layers: Annotated[
         int, typer.Option(min=0, max=64, help="Layers, counted from the input, that keep the teacher's weights.")
     ] = 2,
@@ -76,14 +98,15 @@ def create_student_run(
     release: Release = False,
     run_id: RunId = "",
 ) -> None:
-    """Order a student: a copy of a teacher, refitted to one cell.
+    """Order a student: a model of one cell, the best of what its data and the teachers give.
 
-    Example: bandwatch runs create-student --cell oak-street --teacher m-0a1b2c3d4e5f6071 --release
+    Example: bandwatch runs create-student --cell oak-street --release
     """
     with open_session(ctx) as session:
         run = session.client.create_student_run(
             cell,
-            teacher=teacher,
+            teachers=teachers or (),
+            families=families or (),
             frozen_layers=frozen_layers,
             max_epochs=max_epochs,
             stride_frames=stride_frames,

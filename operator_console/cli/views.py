@@ -3,7 +3,16 @@
 from typing import Final
 
 from bandwatch.wire.v1.admin_service_pb2 import Observer
-from bandwatch.wire.v1.model_pb2 import ErrorStatistics, Model, Release, ReleaseState, TrainingRun, TrainingRunState
+from bandwatch.wire.v1.model_pb2 import (
+    Candidate,
+    ErrorStatistics,
+    Model,
+    Release,
+    ReleaseState,
+    ScoreTable,
+    TrainingRun,
+    TrainingRunState,
+)
 from bandwatch.wire.v1.spectrum_pb2 import Anomaly, Band, Cell, LinkDirection, Mobility, Purpose, Segment
 from operator_console.cli.output import View
 from operator_console.cli.texts import decibels, duration, megahertz, moment, word
@@ -17,17 +26,35 @@ def _statistics(error: ErrorStatistics) -> str:
     return f"{decibels(error.mean_db)} (deviation {error.deviation_db:.2f}) over {error.windows} windows"
 
 
-def _thresholds(model: Model) -> str:
-    return "\n".join(
-        f"{decibels(row.empirical_db)} (Gaussian {decibels(row.gaussian_db)}) for {row.false_alarm_rate:g} false alarms"
-        for row in model.content.thresholds
-    )
+def _thresholds(table: ScoreTable) -> str:
+    rows = sorted(table.thresholds, key=lambda row: row.false_alarm_rate)
+    return f"{table.score}: " + ", ".join(f"{row.bound:.2f} at {row.false_alarm_rate:g}" for row in rows)
+
+
+def _candidate(candidate: Candidate) -> str:
+    text = f"{candidate.family}: {decibels(candidate.error.mean_db)}"
+    if candidate.teacher:
+        text += f" from {candidate.teacher}"
+    if candidate.HasField("unadapted_error"):
+        text += f", unadapted {decibels(candidate.unadapted_error.mean_db)}"
+    return text
 
 
 def _product(run: TrainingRun) -> str:
-    if run.WhichOneof("spec") == "student":
-        return f"student of {run.student.teacher} for {run.student.cell}"
-    return f"teacher for {run.teacher.band}"
+    if run.WhichOneof("spec") == "teacher":
+        return f"teacher for {run.teacher.band}"
+    teachers = run.student.teachers
+    origin = (
+        f" of one of {len(teachers)} teachers" if len(teachers) > 1 else "".join(f" of {name}" for name in teachers)
+    )
+    return f"student{origin} for {run.student.cell}"
+
+
+def _families(run: TrainingRun) -> str:
+    if run.WhichOneof("spec") == "teacher":
+        layers = f", {run.teacher.layers} layers" if run.teacher.layers else ""
+        return (run.teacher.family or "lstm-predictor") + layers
+    return ", ".join(run.student.families) or "all"
 
 
 def _stage(run: TrainingRun) -> str:
@@ -124,7 +151,10 @@ MODEL: Final = View[Model](
         "error of its parent there": lambda model: (
             _statistics(model.content.parent_error) if model.content.HasField("parent_error") else ""
         ),
-        "thresholds": _thresholds,
+        "default score": lambda model: model.content.default_score,
+        "thresholds (bound)": lambda model: "\n".join(_thresholds(table) for table in model.content.scores),
+        "candidates": lambda model: "\n".join(_candidate(candidate) for candidate in model.content.candidates),
+        "choice": lambda model: model.content.choice,
         "tensors": lambda model: (
             f"{len(model.content.tensors)}, {sum(tensor.blob.size_bytes for tensor in model.content.tensors)} bytes"
         ),
@@ -155,12 +185,15 @@ RUN: Final = View[TrainingRun](
         "created": lambda run: moment(run.create_time),
     },
     details={
+        "teachers": lambda run: "\n".join(run.student.teachers),
+        "families": _families,
         "segments": lambda run: str(run.segment_count),
         "started": lambda run: moment(run.start_time),
         "ended": lambda run: moment(run.end_time),
         "release on success": lambda run: "yes" if run.release_on_success else "no",
         "seed": lambda run: str(run.seed),
         "last error": lambda run: run.last_error,
+        "remark": lambda run: run.remark,
     },
 )
 
@@ -169,8 +202,10 @@ ANOMALY: Final = View[Anomaly](
         "window": lambda anomaly: moment(anomaly.window_start_time),
         "cell": lambda anomaly: anomaly.cell,
         "observer": lambda anomaly: anomaly.observer,
+        "score": lambda anomaly: anomaly.score,
+        "value": lambda anomaly: f"{anomaly.value:.2f}",
+        "threshold": lambda anomaly: f"{anomaly.threshold:.2f} at {anomaly.false_alarm_rate:g}",
         "error": lambda anomaly: decibels(anomaly.error_db),
-        "threshold": lambda anomaly: f"{decibels(anomaly.threshold_db)} at {anomaly.false_alarm_rate:g}",
         "model": lambda anomaly: anomaly.model,
         "serial": lambda anomaly: _serial(anomaly.serial),
     },

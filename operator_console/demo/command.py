@@ -151,7 +151,7 @@ def _print(console: Console, result: "DemoResult") -> None:
             f"{f.student_error_db:.3f} dB",
             f"{f.gained_db:+.3f} dB",
             f"{f.order_to_active_s:.1f} s",
-            f"{f.threshold_db:.2f} dB",
+            f"{f.threshold:.2f} ({f.score})",
             percent(f.false_alarms),
         )
     console.print(errors)
@@ -159,3 +159,6 @@ def _print(console: Console, result: "DemoResult") -> None:
     for kind in result.plan.kinds:
         detection.add_row(kind, *(f"{f.detection[kind].rate:.0%}" for f in result.figures))
     console.print(detection)
+    for f in result.figures:
+        if f.remark:
+            console.print(f"{f.cell.partition('/')[2]}: {f.remark}")

@@ -10,9 +10,12 @@ from numpy.typing import NDArray
 
 from bandwatch.lte.anomalies import Anomaly
 from bandwatch.spectrogram.bands import FRAME_BINS, FRAME_SECONDS, INPUT_FRAMES, TARGET_FRAMES, WINDOW_FRAMES
+from bandwatch.spectrogram.scoring import STANDING_WINDOWS
 
 WINDOW_S = WINDOW_FRAMES * FRAME_SECONDS
 INPUT_S = INPUT_FRAMES * FRAME_SECONDS
+LOOK_BACK_S = (STANDING_WINDOWS - 1) * TARGET_FRAMES * FRAME_SECONDS
+"""Scores of what stands sum up so much before a window, at the stride that agents have unless told otherwise."""
 GUARD_S = 0.002
 """Filters of receivers and anomalies smear their edges by less than this."""
 
@@ -32,14 +35,18 @@ class Share:
 
 @dataclass(frozen=True)
 class Inspected:
-    """What one agent wrote of its stream: frames uint8 [n, 128], and of each scored window its place and score."""
+    """What one agent wrote of its stream: frames uint8 [n, 128], and of each scored window its place and error.
+
+    `score` and `threshold` are those that flagged the last window.
+    """
 
     frames: NDArray[np.uint8]
     run_first_frames: NDArray[np.int64]
     first_frames: NDArray[np.int64]
     stream_s: NDArray[np.float64]
     error_db: NDArray[np.float64]
-    threshold_db: NDArray[np.float64]
+    score: str
+    threshold: float
     anomalous: NDArray[np.bool_]
     serials: NDArray[np.int64]
     predicted: NDArray[np.uint8]
@@ -59,7 +66,8 @@ def read_inspected(folder: Path) -> Inspected:
         first_frames=np.array(column("first_frame"), np.int64),
         stream_s=np.array(column("stream_s"), np.float64),
         error_db=np.array(column("error_db"), np.float64),
-        threshold_db=np.array(column("threshold_db"), np.float64),
+        score=lines[-1]["score"] if lines else "",
+        threshold=lines[-1]["threshold"] if lines else float("nan"),
         anomalous=np.array(column("anomalous"), np.bool_),
         serials=np.array(column("serial"), np.int64),
         predicted=np.fromfile(folder / "predicted.u8", np.uint8).reshape(-1, TARGET_FRAMES, FRAME_BINS),
@@ -74,8 +82,8 @@ def clean_frames(inspected: Inspected, clean_s: float) -> NDArray[np.uint8]:
 
 
 def normal_windows(inspected: Inspected, timetable: Sequence[Anomaly]) -> NDArray[np.bool_]:
-    """Tell which windows saw no anomaly in any of their frames."""
-    start, stop = inspected.stream_s, inspected.stream_s + WINDOW_S
+    """Tell which windows saw no anomaly in any of their frames, nor in those of windows that a score looks back on."""
+    start, stop = inspected.stream_s - LOOK_BACK_S, inspected.stream_s + WINDOW_S
     normal = np.ones(len(start), np.bool_)
     for anomaly in timetable:
         normal &= (stop < anomaly.start_s - GUARD_S) | (start > anomaly.stop_s + GUARD_S)
@@ -112,11 +120,14 @@ class CellFigures:
     student_error_db: float
     evaluated_windows: int
     order_to_active_s: float
-    threshold_db: float
+    score: str
+    threshold: float
     stated_false_alarm_rate: float
     false_alarms: Share
     detection: dict[str, Share]
     anomalies_reported: int
+    remark: str = ""
+    """Why the student was not released by itself, if it was not."""
 
     @property
     def gained_db(self) -> float:

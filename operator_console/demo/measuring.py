@@ -29,11 +29,13 @@ STATED_FALSE_ALARM_RATE = 0.01
 
 @dataclass(frozen=True)
 class StudentStory:
-    """How one cell came by its student."""
+    """How one cell came by its student, and the release that it runs since."""
 
     run: TrainingRun
     serial: int
     order_to_active_s: float
+    remark: str
+    """Why the student was not released by itself; empty where it was."""
 
 
 def measure(
@@ -48,34 +50,36 @@ def measure(
     """Return the figures of one cell from what its observers wrote.
 
     Raises:
-        UnavailableError: Its student did not score every window, or the models could not be evaluated.
+        UnavailableError: Another model scored some windows, or the models could not be evaluated.
     """
     name = names.cells.name(cell.id)
     streams = [found[observer.id] for observer in plan.observers_of(cell)]
     strays = sum(int((inspected.serials != story.serial).sum()) for inspected in streams)
     if strays:
-        raise UnavailableError(f"{strays} windows of {name} were scored by another model than its student")
-    student = client.get_model(story.run.model)
-    errors = _evaluate(plan, cell, stack, folder, [student.parent, student.name], streams)
+        raise UnavailableError(f"{strays} windows of {name} were scored by another model than the one it is to run")
+    teacher, student = story.run.student.teachers[0], story.run.model
+    errors = _evaluate(plan, cell, stack, folder, [teacher, student], streams)
     return CellFigures(
         cell=name,
         band=names.bands.name(cell.band_id),
-        teacher=student.parent,
-        student=student.name,
+        teacher=teacher,
+        student=student,
         serial=story.serial,
         observers=len(streams),
         training_s=client.segment_totals(cell=name, purpose=PURPOSE_TRAINING).span.total_seconds(),
-        teacher_error_db=errors[student.parent]["mean_db"],
-        student_error_db=errors[student.name]["mean_db"],
-        evaluated_windows=int(errors[student.name]["windows"]),
+        teacher_error_db=errors[teacher]["mean_db"],
+        student_error_db=errors[student]["mean_db"],
+        evaluated_windows=int(errors[student]["windows"]),
         order_to_active_s=story.order_to_active_s,
-        threshold_db=float(streams[0].threshold_db[0]),
+        score=streams[0].score,
+        threshold=streams[0].threshold,
         stated_false_alarm_rate=STATED_FALSE_ALARM_RATE,
         false_alarms=share([(i, normal_windows(i, plan.timetable)) for i in streams]),
         detection={
             kind: share([(i, anomalous_windows(i, plan.bursts_of(kind))) for i in streams]) for kind in plan.kinds
         },
         anomalies_reported=client.count_anomalies(cell=name),
+        remark=story.remark,
     )
 
 
@@ -92,7 +96,7 @@ def _evaluate(
         files.append(str(path))
     result = subprocess.run(  # noqa: S603 - our own worker under our own interpreter
         [
-            *(sys.executable, "-P", "-m", "training_worker", "evaluate", "--stride-frames", "10"),
+            *(sys.executable, "-P", "-m", "training_worker", "evaluate", "frames", "--stride-frames", "10"),
             *(argument for model in models for argument in ("--model", model)),
             *files,
         ],

@@ -50,12 +50,13 @@ def write_report(result: DemoResult, path: Path) -> None:
 
 def _head(result: DemoResult) -> str:
     plan = result.plan
-    remarks = "".join(f"<li>{escape(remark)}</li>" for remark in plan.remarks)
+    unreleased = [f"{figures.cell}: {figures.remark}." for figures in result.figures if figures.remark]
+    remarks = "".join(f"<li>{escape(remark)}</li>" for remark in (*plan.remarks, *unreleased))
     return (
         f"<h1>{escape(plan.title)}</h1>"
         f"<p>{len(plan.observers)} observers in {len(plan.cells)} cells on {len(plan.bands)} bands uploaded radio, "
         f"{_counted(sum(band.teaches for band in plan.bands), 'teacher')} trained, {len(result.figures)} cells got a "
-        f"student each, and every observer of those cells ran it while anomalies were mixed into what it heard. "
+        f"student each, and every observer of those cells judged what it heard while anomalies were mixed into it. "
         f"{result.total_s:.0f} s from start to end.</p><ul>{remarks}</ul>"
     )
 
@@ -81,10 +82,12 @@ def _errors(result: DemoResult) -> str:
         "False alarms",
     ]
     return (
-        "<h2>Every cell has its own student</h2><p>Error is the RMSE in dB between predicted and measured spectra, "
+        "<h2>Every cell gets its own student</h2><p>Error is the RMSE in dB between predicted and measured spectra, "
         "over later radio in which nothing was mixed, with the same windows for teacher and student. Thresholds are "
-        "set for 1 % false alarms. <b>Order to active</b> is the time from ordering the student until the last "
-        "observer of the cell ran it.</p><table>"
+        "set for 1 % false alarms, each for the score that its model judges windows by. <b>Order to active</b> is the "
+        "time from ordering the student until the last observer of the cell ran it. A student that does not beat its "
+        "teacher is not released by itself: its cell goes on with what it has. <b>False alarms</b> are counted among "
+        "windows that saw nothing of an anomaly, and neither did those that their score looks back on.</p><table>"
         + _row(heading, "th")
         + "".join(_error_row(figures) for figures in result.figures)
         + "</table>"
@@ -102,7 +105,7 @@ def _error_row(figures: CellFigures) -> str:
             f"<b>{figures.student_error_db:.3f} dB</b>",
             f'<span class="{tone}">{figures.gained_db:+.3f} dB</span>',
             f"{figures.order_to_active_s:.1f} s",
-            f"{figures.threshold_db:.2f} dB",
+            f"{figures.threshold:.2f} ({escape(figures.score)})",
             percent(figures.false_alarms),
         ]
     )
@@ -120,8 +123,8 @@ def _detection(result: DemoResult) -> str:
     return (
         "<h2>What was caught</h2><p>Share of windows flagged among those whose predicted frames all lie inside a burst "
         f"of {BURST_S * 1e3:.0f} ms. Foreign transmitters have {ratio_db:+.0f} dB of the cell's power; "
-        f"frequencies that go down leave a floor {-SILENCE_RATIO_DB:.0f} dB below it. The score is the plain error of "
-        "the seed paper, which a small change of level, or a signal much narrower than the band, moves little.</p>"
+        f"frequencies that go down leave a floor {-SILENCE_RATIO_DB:.0f} dB below it. Windows are flagged by the score "
+        "that each model has chosen, at the threshold above.</p>"
         "<table>" + _row(["Cell", *kinds], "th") + rows + "</table>"
     )
 

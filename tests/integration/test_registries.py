@@ -5,17 +5,19 @@ import hashlib
 import os
 import sys
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import grpc
 import grpc.aio
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
-from sqlalchemy import URL, create_engine, inspect, make_url, select, text
+from sqlalchemy import URL, Connection, create_engine, inspect, make_url, select, text
 
 from bandwatch.errors import FailedPreconditionError, UnavailableError
 from bandwatch.wire.channel import open_blocking_channel
@@ -257,6 +259,58 @@ def test_a_migrated_database_is_what_the_entities_describe(url: URL) -> None:
     assert differences(url) != []
     schema.migrate(url)
     assert differences(url) == []
+
+
+@contextmanager
+def connected(url: URL) -> Iterator[Connection]:
+    engine = create_engine(url)
+    try:
+        with engine.begin() as connection:
+            yield connection
+    finally:
+        engine.dispose()
+
+
+def rows_of(url: URL, query: str) -> list[tuple[object, ...]]:
+    with connected(url) as connection:
+        return [tuple(row) for row in connection.execute(text(query))]
+
+
+FIRST_ROWS = """
+INSERT INTO bands VALUES ('north', '', 1e9, 5e6, 'downlink');
+INSERT INTO cells VALUES ('oak', '', 'north');
+INSERT INTO observers VALUES ('roof', '', 'oak', 'static', '5 min', 'digest', 1);
+INSERT INTO anomalies VALUES ('roof', 'boot', 1, 'oak', now(), '32 ms', 4.5, 3.5, 0.01, 'm', 7);
+INSERT INTO training_runs (id, kind, "order", release_on_success, seed, state, attempts, fence, segment_count)
+    VALUES ('first', 'teacher', '{}', true, 1, 'queued', 0, 0, 1);
+"""
+
+
+@pytest.fixture
+def first_schema(url: URL) -> URL:
+    """Give a database with the first schema, and an anomaly and an ordered run in it."""
+    with connected(url) as connection:
+        command.upgrade(schema.configuration(connection), "0001")
+        for statement in filter(str.strip, FIRST_ROWS.split(";")):
+            connection.execute(text(statement))
+    return url
+
+
+def test_anomalies_of_the_time_when_the_error_was_the_only_score_are_kept_as_such(first_schema: URL) -> None:
+    schema.migrate(first_schema)
+    assert differences(first_schema) == []
+    found = rows_of(first_schema, "SELECT score, value, threshold, error_db FROM anomalies")
+    assert found == [("error", 4.5, 3.5, 4.5)]
+    assert rows_of(first_schema, "SELECT id, remark FROM training_runs") == [("first", None)]
+
+
+def test_the_second_schema_can_be_taken_back_and_made_again(first_schema: URL) -> None:
+    schema.migrate(first_schema)
+    with connected(first_schema) as connection:
+        command.downgrade(schema.configuration(connection), "0001")
+    assert rows_of(first_schema, "SELECT error_db, threshold_db FROM anomalies") == [(4.5, 3.5)]
+    schema.migrate(first_schema)
+    assert differences(first_schema) == []
 
 
 def test_migrating_again_is_harmless(url: URL) -> None:

@@ -281,14 +281,16 @@ async def test_a_cells_student_goes_before_its_bands_teacher(coordinator: Coordi
     await _order(coordinator, _teacher(release=True))
     teacher = await _finish(coordinator, (await _claim(coordinator)).lease)
     spec = model_pb2.StudentSpec(
-        cell="cells/oak", teacher=teacher.model.name, frozen_layers=2, max_epochs=1, stride_frames=5
+        cell="cells/oak", teachers=[teacher.model.name], frozen_layers=2, max_epochs=1, stride_frames=5
     )
     await _order(coordinator, TrainingRun(student=spec, release_on_success=True), "second")
     async with coordinator.training() as service:
         claimed = await service.ClaimRun(training_service_pb2.ClaimRunRequest(run="runs/second", worker="w"))
         await store_blobs(service, seed=2)
         student = await service.FinishRun(
-            training_service_pb2.FinishRunRequest(lease=claimed.lease, content=content(seed=2))
+            training_service_pb2.FinishRunRequest(
+                lease=claimed.lease, content=content(seed=2, parent_error_db=2.6), parent=teacher.model.name
+            )
         )
     async with coordinator.admin() as admin:
         listed = await admin.ListObservers(admin_service_pb2.ListObserversRequest())

@@ -128,7 +128,9 @@ async def test_anomalies_are_accepted_one_by_one(coordinator: Coordinator, netwo
             "window_start_time": to_timestamp(datetime.now(UTC)),
             "window_duration": {"nanos": 32_000_000},
             "error_db": 4.0,
-            "threshold_db": 3.0,
+            "score": "combined",
+            "value": -0.5,
+            "threshold": -1.25,
             "false_alarm_rate": 0.01,
             "model": "models/m-1",
             "serial": 3,
@@ -136,14 +138,16 @@ async def test_anomalies_are_accepted_one_by_one(coordinator: Coordinator, netwo
         }
         return spectrum_pb2.Anomaly(**fields)  # type: ignore[arg-type] # fields of many types
 
-    sent = [anomaly(1), anomaly(2, error_db=float("nan")), anomaly(3, cell="cells/nowhere"), anomaly(1), anomaly(4)]
+    bad = [anomaly(2, error_db=float("nan")), anomaly(5, score="loudness"), anomaly(6, value=float("inf"))]
+    sent = [anomaly(1), *bad, anomaly(3, cell="cells/nowhere"), anomaly(1), anomaly(4)]
     async with coordinator.observer(network.tokens["roof"]) as service:
         answer = await service.ReportAnomalies(observer_service_pb2.ReportAnomaliesRequest(anomalies=sent))
     async with coordinator.admin() as admin:
         listed = await admin.ListAnomalies(admin_service_pb2.ListAnomaliesRequest(cell="cells/oak"))
-    assert [outcome.accepted for outcome in answer.outcomes] == [True, False, False, True, True]
+    assert [outcome.accepted for outcome in answer.outcomes] == [True, False, False, False, False, True, True]
     assert listed.total_size == 2
     assert {entry.observer for entry in listed.anomalies} == {"observers/roof"}
+    assert {(a.score, a.value, a.threshold, a.error_db) for a in listed.anomalies} == {("combined", -0.5, -1.25, 4.0)}
 
 
 async def test_an_observer_may_hold_only_so_many_streams_and_others_are_served(

@@ -12,7 +12,7 @@ The scores have statistics of their own (`scores`), which are cross-fitted again
 that it took part in. A student's parent is measured unadapted on exactly the same windows.
 
 Three thresholds stand in the table of each score. Gaussian: mean plus z times deviation (seed paper). Empirical: the
-quantile of the scores. Bound, the default, does not trust few or dependent windows (`_Spread.bound`).
+quantile of the scores. Bound, the default, does not trust few or dependent windows (`spread`).
 """
 
 from collections.abc import Callable
@@ -26,10 +26,11 @@ from scipy import stats
 
 from bandwatch.artifacts.manifest import ErrorStatistics, ScoreTable, Threshold
 from bandwatch.spectrogram import scoring
-from bandwatch.spectrogram.bands import CODE_STEP_DB, FRAME_BINS, FRAME_SECONDS, INPUT_FRAMES, TARGET_FRAMES
+from bandwatch.spectrogram.bands import CODE_STEP_DB, FRAME_BINS, FRAME_SECONDS, INPUT_FRAMES
 from training_worker.learning.dataset import FOLDS, Indices, WindowSet, batches
 from training_worker.learning.networks import Predictor, standardise
 from training_worker.learning.scores import ScoreStatistics, choose_shrinkage, fit_statistics
+from training_worker.learning.spread import effective_windows, spread_of
 
 FALSE_ALARM_RATES: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1)
 """Rates that every model comes calibrated for."""
@@ -44,7 +45,7 @@ DRIFT_SHOWS_S: Final = 60.0
 """From so many seconds of data on, they show their drift themselves."""
 _SCORED_AT_ONCE: Final = 256
 _SMALLEST: Final = 1e-6
-_PLENTY: Final = 10.0
+_LARGEST: Final = 1e6  # what a manifest takes: next to nothing is known, and nothing shall be flagged
 
 Errors = npt.NDArray[np.float32]
 Values = npt.NDArray[np.float64]
@@ -70,7 +71,7 @@ class LeftOver:
 
     @property
     def seconds(self) -> float:
-        """Time that the windows cover, from the start of the first to the start of the last of each run."""
+        """Time that the windows cover, each up to the start of the next."""
         return len(self.run) * self.stride_frames * FRAME_SECONDS
 
 
@@ -156,13 +157,16 @@ def _table(score: str, values: Errors, rest: LeftOver) -> ScoreTable:
     """Return the table of a score: its spread in logarithms, but for the combined one, which is made of them."""
     wide = values.astype(np.float64)
     logarithmic = score != "combined"
-    spread = _spread(np.log(np.maximum(wide, _SMALLEST)) if logarithmic else wide, rest, DRIFT[score])
+    drift = DRIFT[score] if rest.seconds < DRIFT_SHOWS_S else 0.0
+    spread = spread_of(
+        np.log(np.maximum(wide, _SMALLEST)) if logarithmic else wide, rest.run, rest.stride_frames, drift
+    )
     thresholds = tuple(
         Threshold(
             false_alarm_rate=rate,
             gaussian=float(wide.mean() + stats.norm.isf(rate) * wide.std()),
             empirical=float(np.quantile(wide, 1 - rate, method="inverted_cdf")),
-            bound=float(np.exp(spread.bound(rate)) if logarithmic else spread.bound(rate)),
+            bound=_in_score_units(spread.bound(rate), logarithmic=logarithmic),
         )
         for rate in FALSE_ALARM_RATES
     )
@@ -172,78 +176,14 @@ def _table(score: str, values: Errors, rest: LeftOver) -> ScoreTable:
     )
 
 
-def effective_windows(values: Values, rest: LeftOver) -> float:
-    """Return how many independent windows are worth as much as values [n] that depend on their neighbours in a run.
-
-    n over the sum of autocorrelations, up to the first that is not positive (Geyer 1992, initial positive sequence);
-    never more than there are stretches of 25 target frames that share none.
-    """
-    centered = values - values.mean()
-    power = float(np.mean(np.square(centered)))
-    time = max(1.0, TARGET_FRAMES / rest.stride_frames)
-    correlations = 1.0
-    for lag in range(1, len(values)):
-        together = rest.run[lag:] == rest.run[:-lag]
-        if power <= 0 or not together.any():
-            break
-        correlation = float(np.mean((centered[lag:] * centered[:-lag])[together])) / power
-        if correlation <= 0:
-            break
-        correlations += 2 * correlation
-    return max(1.0, len(values) / max(time, correlations))
+def _in_score_units(bound: float, *, logarithmic: bool) -> float:
+    return float(np.exp(min(bound, np.log(_LARGEST)))) if logarithmic else min(bound, _LARGEST)
 
 
 def needed_seconds(rest: LeftOver, rate: float) -> float:
     """Return how many seconds of such data hold the 1 / rate - 1 independent windows that can show a rate."""
-    per_second = effective_windows(rest.error_db.astype(np.float64), rest) / max(rest.seconds, FRAME_SECONDS)
-    return (1 / rate - 1) / per_second
-
-
-@dataclass(frozen=True, eq=False)
-class _Spread:
-    """How values are spread within runs of windows and between them, and how well that is known."""
-
-    values: Values
-    effective: float
-    within: float
-    between: float
-    degrees: float
-
-    @property
-    def deviation(self) -> float:
-        """What one further value from another stretch of time may be off."""
-        return float(np.sqrt(self.within + self.between))
-
-    def bound(self, rate: float) -> float:
-        """Return a threshold that later windows exceed at no more than a rate, as far as the values can tell.
-
-        Where they hold ten times the independent windows that show the rate, it is the conformal quantile: the smallest
-        value that leaves a share of rate (n + 1) / n above it (Vovk et al. 2005), n being the effective number. With
-        fewer, it is the upper prediction limit of one further value from another stretch of time: mean plus t times the
-        root of (within + between) (1 + 1 / n), with Satterthwaite's degrees of freedom (Satterthwaite 1946), and no
-        less than that quantile where there is one.
-        """
-        level = (1 - rate) * (self.effective + 1) / self.effective
-        quantile = float(np.quantile(self.values, min(1.0, level), method="higher"))
-        if self.effective >= _PLENTY / rate:
-            return quantile
-        limit = stats.t.isf(rate, self.degrees) * self.deviation * np.sqrt(1 + 1 / self.effective)
-        return max(float(self.values.mean() + limit), quantile if level < 1 else -np.inf)
-
-
-def _spread(values: Values, rest: LeftOver, drift: float) -> _Spread:
-    """Return the spread of values [n]; between runs it is at least `drift` while the data are too short to show it."""
-    effective = effective_windows(values, rest)
-    runs, sizes = np.unique(rest.run, return_counts=True)
-    means = np.array([values[rest.run == run].mean() for run in runs])
-    within = float(np.mean(np.square(values - np.repeat(means, sizes))))
-    chance = within / max(1.0, effective / len(runs))
-    between = max(0.0, float(np.average(np.square(means - means.mean()), weights=sizes)) - chance)
-    uncertain = within**2 / max(1.0, effective - 1) + between**2 / max(1, len(runs) - 1)
-    if rest.seconds < DRIFT_SHOWS_S:
-        between = max(between, drift**2)
-    degrees = (within + between) ** 2 / uncertain if uncertain > 0 else np.inf
-    return _Spread(values, effective, within, between, max(2.0, degrees))
+    effective = effective_windows(rest.error_db.astype(np.float64), rest.run, rest.stride_frames)
+    return (1 / rate - 1) / effective * max(rest.seconds, FRAME_SECONDS)
 
 
 def five_stretches(count: int) -> Indices:

@@ -23,6 +23,7 @@ from training_worker.learning.networks import Predictor, PredictorT, standardise
 STRENGTHS: Final = tuple(10.0 ** (exponent / 2) for exponent in range(-12, 7))
 """Strengths of the pull toward the teacher that cross-validation chooses from; the last one all but keeps it."""
 _TAKEN_AT_ONCE: Final = 256
+_ROUNDING: Final = 1e-13
 
 Dense = Tensor
 """float64 [features + 1, 3200]: weights of a dense layer, its bias in the last row."""
@@ -107,7 +108,7 @@ def add_up(parts: Sequence[Sums]) -> Sums:
 def solve(sums: Sums, teacher: Dense, strength: float) -> Dense:
     """Return the dense layer [f + 1, 3200] that minimises |H W - Y|^2 + strength n |W - W_teacher|^2."""
     pulled = sums.hh + strength * sums.windows * torch.eye(len(sums.hh), dtype=torch.float64)
-    change: Dense = torch.cholesky_solve(_correction(sums, teacher), torch.linalg.cholesky(pulled))
+    change: Dense = torch.cholesky_solve(sums.hy - sums.hh @ teacher, torch.linalg.cholesky(pulled))
     return teacher + change
 
 
@@ -155,7 +156,7 @@ def with_dense(predictor: PredictorT, dense: Dense) -> PredictorT:
 
 @dataclass(frozen=True, eq=False)
 class _Diagonal:
-    """A regression in the directions in which its features are uncorrelated: H'H = V diag(power) V'.
+    """A regression in the directions in which its features are uncorrelated and not silent: H'H = V diag(power) V'.
 
     There a solution of any strength is a division: W = W_teacher + V diag(1 / (power + strength n)) V'C, where
     C = H'(Y - H W_teacher).
@@ -164,7 +165,7 @@ class _Diagonal:
     directions: Tensor
     power: Tensor
     correction: Tensor
-    """V'C, float64 [f + 1, 3200]."""
+    """V'C, float64 [directions, 3200]."""
     windows: int
 
     def shares(self, strength: float) -> Tensor:
@@ -177,7 +178,9 @@ class _Diagonal:
 
 def _diagonal(sums: Sums, teacher: Dense) -> _Diagonal:
     power, directions = torch.linalg.eigh(sums.hh)
-    return _Diagonal(directions, power.clamp(min=0), directions.T @ _correction(sums, teacher), sums.windows)
+    heard = power > _ROUNDING * power[-1]  # H has nothing in the other directions, so the correction has nothing either
+    kept = directions[:, heard]
+    return _Diagonal(kept, power[heard], _turned_correction(kept, sums, teacher), sums.windows)
 
 
 def _excess_errors(fitted: _Diagonal, unseen: Sums, teacher: Dense) -> Tensor:
@@ -188,7 +191,7 @@ def _excess_errors(fitted: _Diagonal, unseen: Sums, teacher: Dense) -> Tensor:
     """
     turned = fitted.directions.T @ unseen.hh @ fitted.directions
     squares = turned * (fitted.correction @ fitted.correction.T)
-    slopes = ((fitted.directions.T @ _correction(unseen, teacher)) * fitted.correction).sum(1)
+    slopes = (_turned_correction(fitted.directions, unseen, teacher) * fitted.correction).sum(1)
     shares = torch.stack([fitted.shares(strength) for strength in STRENGTHS])
     return ((shares @ squares) * shares).sum(1) - 2 * (shares @ slopes)
 
@@ -197,8 +200,9 @@ def _sums_of(features: Tensor, targets: Tensor) -> Sums:
     return Sums(features.T @ features, features.T @ targets.to(torch.float64), len(targets))
 
 
-def _correction(sums: Sums, teacher: Dense) -> Tensor:
-    return sums.hy - sums.hh @ teacher
+def _turned_correction(directions: Tensor, sums: Sums, teacher: Dense) -> Tensor:
+    """Return V'C: with few windows there are far fewer directions than features."""
+    return directions.T @ sums.hy - (directions.T @ sums.hh) @ teacher
 
 
 def _with_ones(features: Tensor) -> Tensor:

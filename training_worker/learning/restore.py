@@ -24,14 +24,17 @@ def load_predictor(family: str, weights: Mapping[str, npt.NDArray[np.float32]]) 
         CorruptError: The family is unknown, or the arrays are not the finite parameters of one network of it.
     """
     own = {name: array for name, array in weights.items() if not name.startswith(_STATISTICS)}
-    predictor = _blank(family, own)
+    with torch.device("meta"):  # takes no memory, whatever size the names and shapes pretend
+        predictor = _blank(family, own)
     expected = {name: tuple(parameter.shape) for name, parameter in predictor.named_parameters()}
     found = {name: array.shape for name, array in own.items()}
     if found != expected:
         raise CorruptError(f"the tensors have the shapes {found}, and this network needs {expected}")
     if not all(np.isfinite(array).all() for array in own.values()):
         raise CorruptError("the tensors hold values that are not finite")
-    predictor.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in own.items()})
+    predictor.to_empty(device="cpu").load_state_dict(
+        {name: torch.from_numpy(array.copy()) for name, array in own.items()}
+    )
     return predictor
 
 
@@ -65,7 +68,8 @@ def _lstm_config(weights: Mapping[str, npt.NDArray[np.float32]]) -> networks.Lst
 
 def _autoencoder_units(weights: Mapping[str, npt.NDArray[np.float32]]) -> tuple[int, ...]:
     layers = sum(name.startswith("body.") and name.endswith(".weight") for name in weights)
-    units = tuple(len(weights.get(f"body.{layer}.weight", ())) for layer in range(layers))
+    shapes = [np.shape(weights.get(f"body.{layer}.weight", 0)) for layer in range(layers)]
+    units = tuple(shape[0] if shape else 0 for shape in shapes)
     if not units or not all(0 < unit <= _LARGEST_UNITS for unit in units):
         raise CorruptError(f"an autoencoder has no layers of {units} units")
     return units

@@ -12,6 +12,7 @@ from training_worker.learning.calibration import error_statistics
 from training_worker.learning.dataset import WindowSet
 from training_worker.learning.networks import Predictor
 from training_worker.recipes.families import solve_own
+from training_worker.recipes.progress import part_of
 
 JUDGED_S: Final = 60.0
 """Seconds of local data that every candidate teacher is judged on."""
@@ -35,11 +36,10 @@ def chosen_teacher(
     windows = WindowSet.cut(first_seconds(segments, JUDGED_S), stride_frames, seed)
     tried: list[Candidate] = []
     for number, (name, teacher) in enumerate(teachers.items()):
-        one = solve_own(teacher, windows)
+        one = solve_own(teacher, windows, part_of(report, number, len(teachers)))
         assert one.unadapted is not None  # noqa: S101 - it has a teacher
         errors = error_statistics(one.rest.error_db), error_statistics(one.unadapted.error_db)
         tried.append(Candidate(family=one.family, teacher=name, error=errors[0], unadapted_error=errors[1]))
-        report((number + 1) / len(teachers))
     ranked = sorted(tried, key=lambda candidate: candidate.error.mean_db)
     return ranked[0].teacher, tuple(tried), _why(ranked)
 

@@ -3,11 +3,13 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from bandwatch.artifacts.manifest import Candidate
 from bandwatch.errors import InvalidArgumentError
 from training_worker.learning import exact, networks
-from training_worker.learning.calibration import LeftOver
+from training_worker.learning.calibration import LeftOver, error_statistics
 from training_worker.learning.dataset import FOLDS, WindowSet
 from training_worker.learning.networks import LstmPredictor, Predictor
+from training_worker.recipes.progress import part_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,6 +21,27 @@ class Solved:
     left_out: dict[int, exact.Dense]
     rest: LeftOver
     unadapted: LeftOver | None
+
+
+def families_left(parent: Predictor | None, frozen: int, wanted: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the families to choose among: with a layer before the dense one free, only the teacher's own is left.
+
+    Raises:
+        InvalidArgumentError: The teacher's own family is not wanted.
+    """
+    if parent is None or frozen == parent.body_layers:
+        return wanted
+    if wanted and parent.family not in wanted:
+        raise InvalidArgumentError(
+            f"with {frozen} frozen layers a student is of its teacher's family, {parent.family}: "
+            f"freeze all {parent.body_layers} to choose among {', '.join(wanted)}"
+        )
+    return (parent.family,)
+
+
+def starts_from(parent: Predictor | None, family: str) -> bool:
+    """Return whether a student of a family has anything of its teacher; a linear one has only of a linear teacher."""
+    return parent is not None and (family != networks.LINEAR or parent.family == networks.LINEAR)
 
 
 def solved_families(
@@ -40,9 +63,29 @@ def solved_families(
     solved = []
     for number, family in enumerate(wanted):
         own = parent is not None and family == parent.family
-        solved.append(solve_own(parent, windows) if parent is not None and own else _solve_linear(windows))
-        report((number + 1) / len(wanted))
+        hears = part_of(report, number, len(wanted))
+        solved.append(
+            solve_own(parent, windows, hears) if parent is not None and own else _solve_linear(windows, hears)
+        )
     return _judged_by(parent, solved, windows)
+
+
+def candidate(one: Solved, teacher: str | None) -> Candidate:
+    """Return what a manifest says of a family that was tried, and of the teacher that it starts from."""
+    return Candidate(
+        family=one.family,
+        teacher=teacher,
+        error=error_statistics(one.rest.error_db),
+        unadapted_error=None if one.unadapted is None else error_statistics(one.unadapted.error_db),
+    )
+
+
+def why_lowest(best: Solved, solved: Sequence[Solved]) -> str:
+    """Say in a sentence why a family was taken; nothing where there was no choice."""
+    if len(solved) == 1:
+        return ""
+    errors = ", ".join(f"{one.family} {one.rest.error_db.mean():.3f} dB" for one in solved)
+    return f"{best.family} has the lowest error on {FOLDS} left-out folds of time: {errors}."
 
 
 def _possible(parent: Predictor | None) -> tuple[str, ...]:
@@ -63,7 +106,7 @@ def _solve_beside_lstm(
     """Solve a family for each choice of columns of one regression: the hidden state, the lagged powers, or both."""
     units = parent.config.units
     if set(families) == {networks.LSTM}:
-        return [solve_own(parent, windows)]
+        return [solve_own(parent, windows, report)]
     hybrid = networks.hybrid_of(parent)
     whole = exact.regress(hybrid, windows, report)
     ways: dict[str, tuple[slice, Predictor]] = {
@@ -76,17 +119,17 @@ def _solve_beside_lstm(
     return [Solved(one.family, one.predictor, one.left_out, one.rest, unadapted) for one in solved]
 
 
-def solve_own(parent: Predictor, windows: WindowSet) -> Solved:
+def solve_own(parent: Predictor, windows: WindowSet, report: Callable[[float], None]) -> Solved:
     """Return a teacher's own family, its dense layer solved on the windows."""
-    regression = exact.regress(parent, windows, lambda _: None)
+    regression = exact.regress(parent, windows, report)
     solved = _solve(regression, parent)
     unadapted = exact.left_over(regression, dict.fromkeys(range(FOLDS), exact.dense_of(parent)))
     return Solved(solved.family, solved.predictor, solved.left_out, solved.rest, unadapted)
 
 
-def _solve_linear(windows: WindowSet) -> Solved:
+def _solve_linear(windows: WindowSet, report: Callable[[float], None]) -> Solved:
     blank = networks.blank_linear()
-    return _solve(exact.regress(blank, windows, lambda _: None), blank)
+    return _solve(exact.regress(blank, windows, report), blank)
 
 
 def _solve(regression: exact.Regression, start: Predictor) -> Solved:

@@ -18,6 +18,11 @@ class Progress:
     validation_error_db: float | None
 
 
+def part_of(report: Callable[[float], None], number: int, count: int) -> Callable[[float], None]:
+    """Return what hears the share of one of `count` equal parts that follow one another."""
+    return lambda share: report((number + share) / count)
+
+
 class ProgressReporter:
     """Thins what a run says after every batch into reports."""
 

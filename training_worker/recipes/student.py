@@ -7,16 +7,22 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from bandwatch.artifacts.manifest import Candidate
 from bandwatch.errors import InvalidArgumentError
-from training_worker.learning import exact, networks
-from training_worker.learning.calibration import LeftOver, error_statistics, left_over
-from training_worker.learning.dataset import FOLDS, WindowSet
+from training_worker.learning import exact
+from training_worker.learning.calibration import error_statistics, left_over
+from training_worker.learning.dataset import WindowSet
 from training_worker.learning.fit import FitOptions, fit
 from training_worker.learning.networks import Predictor
 from training_worker.learning.restore import load_predictor
 from training_worker.recipes.choice import chosen_teacher
-from training_worker.recipes.families import Solved, solved_families
+from training_worker.recipes.families import (
+    Solved,
+    candidate,
+    families_left,
+    solved_families,
+    starts_from,
+    why_lowest,
+)
 from training_worker.recipes.progress import Progress, ProgressReporter
 from training_worker.recipes.trained import Origin, TeacherModel, TrainedModel, trained_model
 
@@ -69,10 +75,7 @@ def build_student(
     parent = loaded[name] if name is not None else None
     frozen = _frozen_layers(parent, options.frozen_layers)
     windows = WindowSet.cut(segments, options.stride_frames, options.seed)
-    if parent is not None and frozen < parent.body_layers:
-        families: tuple[str, ...] = (parent.family,)
-    else:
-        families = options.families
+    families = families_left(parent, frozen, options.families)
     solved = solved_families(parent, families, windows, lambda share: tell("solving", 0.2 + 0.4 * share))
     best = min(solved, key=lambda one: float(one.rest.error_db.mean()))
     student, rest, unadapted = best.predictor, best.rest, best.unadapted
@@ -83,12 +86,12 @@ def build_student(
         unadapted = left_over(parent, windows, held_out, lambda share: tell("calibrating", 0.92 + 0.02 * share))
     tell("checking", 0.95)
     origin = Origin(
-        parent=name if best.family != networks.LINEAR or _is_linear(parent) else None,
+        parent=name if starts_from(parent, best.family) else None,
         parent_error=None if unadapted is None else error_statistics(unadapted.error_db),
-        frozen_layers=frozen if parent is not None and best.family == parent.family else 0,
+        frozen_layers=frozen if starts_from(parent, best.family) else 0,
         graph=teachers[name].graph if name is not None and best.family == teachers[name].family else None,
-        candidates=(*tried, *(_candidate(one, name) for one in solved)),
-        choice=" ".join(filter(None, (why_teacher, _why(best, solved)))),
+        candidates=(*tried, *(candidate(one, name if starts_from(parent, one.family) else None) for one in solved)),
+        choice=" ".join(filter(None, (why_teacher, why_lowest(best, solved)))),
     )
     trained = trained_model(student, rest, origin)
     tell("built", 1.0)
@@ -105,10 +108,6 @@ def _frozen_layers(parent: Predictor | None, wanted: int) -> int:
             f"choose 0 to {parent.body_layers}"
         )
     return wanted
-
-
-def _is_linear(parent: Predictor | None) -> bool:
-    return parent is not None and parent.family == networks.LINEAR
 
 
 def _refitted(
@@ -130,21 +129,3 @@ def _refitted(
             error_db,
         ),
     )
-
-
-def _candidate(one: Solved, teacher: str | None) -> Candidate:
-    unadapted: LeftOver | None = one.unadapted
-    return Candidate(
-        family=one.family,
-        teacher=teacher if one.family != networks.LINEAR else None,
-        error=error_statistics(one.rest.error_db),
-        unadapted_error=None if unadapted is None else error_statistics(unadapted.error_db),
-    )
-
-
-def _why(best: Solved, solved: Sequence[Solved]) -> str:
-    """Say in a sentence why a family was taken."""
-    if len(solved) == 1:
-        return ""
-    errors = ", ".join(f"{one.family} {one.rest.error_db.mean():.3f} dB" for one in solved)
-    return f"{best.family} has the lowest error on {FOLDS} left-out folds of time: {errors}."

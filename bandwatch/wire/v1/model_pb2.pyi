@@ -142,32 +142,105 @@ Global___ErrorStatistics: _TypeAlias = ErrorStatistics  # noqa: Y015
 
 @_typing.final
 class Threshold(_message.Message):
-    """The error above which a window is an anomaly, for one false-alarm rate."""
+    """The score above which a window is an anomaly, for one false-alarm rate."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     FALSE_ALARM_RATE_FIELD_NUMBER: _builtins.int
-    GAUSSIAN_DB_FIELD_NUMBER: _builtins.int
-    EMPIRICAL_DB_FIELD_NUMBER: _builtins.int
+    GAUSSIAN_FIELD_NUMBER: _builtins.int
+    EMPIRICAL_FIELD_NUMBER: _builtins.int
+    BOUND_FIELD_NUMBER: _builtins.int
     false_alarm_rate: _builtins.float
-    gaussian_db: _builtins.float
-    """Mean plus z times deviation of the held-out errors."""
-    empirical_db: _builtins.float
-    """Empirical quantile of the held-out errors."""
+    gaussian: _builtins.float
+    """Mean plus z times deviation of the held-out scores."""
+    empirical: _builtins.float
+    """Empirical quantile of the held-out scores."""
+    bound: _builtins.float
+    """What later windows exceed at no more than the rate, as far as so many held-out scores can tell."""
     def __init__(
         self,
         *,
         false_alarm_rate: _builtins.float = ...,
-        gaussian_db: _builtins.float = ...,
-        empirical_db: _builtins.float = ...,
+        gaussian: _builtins.float = ...,
+        empirical: _builtins.float = ...,
+        bound: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["empirical_db", b"empirical_db", "false_alarm_rate", b"false_alarm_rate", "gaussian_db", b"gaussian_db"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bound", b"bound", "empirical", b"empirical", "false_alarm_rate", b"false_alarm_rate", "gaussian", b"gaussian"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Threshold: _TypeAlias = Threshold  # noqa: Y015
+
+@_typing.final
+class ScoreTable(_message.Message):
+    """A score, how it is spread over held-out windows, and its thresholds."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SCORE_FIELD_NUMBER: _builtins.int
+    LOG_MEAN_FIELD_NUMBER: _builtins.int
+    LOG_DEVIATION_FIELD_NUMBER: _builtins.int
+    THRESHOLDS_FIELD_NUMBER: _builtins.int
+    score: _builtins.str
+    log_mean: _builtins.float
+    """Mean and deviation of its natural logarithm; 0 and 1 for "combined", which is a deviation itself."""
+    log_deviation: _builtins.float
+    @_builtins.property
+    def thresholds(self) -> _containers.RepeatedCompositeFieldContainer[Global___Threshold]: ...
+    def __init__(
+        self,
+        *,
+        score: _builtins.str = ...,
+        log_mean: _builtins.float = ...,
+        log_deviation: _builtins.float = ...,
+        thresholds: _abc.Iterable[Global___Threshold] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["log_deviation", b"log_deviation", "log_mean", b"log_mean", "score", b"score", "thresholds", b"thresholds"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ScoreTable: _TypeAlias = ScoreTable  # noqa: Y015
+
+@_typing.final
+class Candidate(_message.Message):
+    """One way to make a student that was tried."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FAMILY_FIELD_NUMBER: _builtins.int
+    TEACHER_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
+    UNADAPTED_ERROR_FIELD_NUMBER: _builtins.int
+    family: _builtins.str
+    teacher: _builtins.str
+    """models/{model} that it starts from; absent for a family that needs none."""
+    @_builtins.property
+    def error(self) -> Global___ErrorStatistics: ...
+    @_builtins.property
+    def unadapted_error(self) -> Global___ErrorStatistics:
+        """Error of that teacher, unadapted, on the same held-out windows."""
+
+    def __init__(
+        self,
+        *,
+        family: _builtins.str = ...,
+        teacher: _builtins.str | None = ...,
+        error: Global___ErrorStatistics | None = ...,
+        unadapted_error: Global___ErrorStatistics | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_teacher", b"_teacher", "error", b"error", "teacher", b"teacher", "unadapted_error", b"unadapted_error"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_teacher", b"_teacher", "error", b"error", "family", b"family", "teacher", b"teacher", "unadapted_error", b"unadapted_error"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__teacher: _TypeAlias = _typing.Literal["teacher"]  # noqa: Y015
+    _WhichOneofArgType__teacher: _TypeAlias = _typing.Literal["_teacher", b"_teacher"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__teacher) -> _WhichOneofReturnType__teacher | None: ...
+
+Global___Candidate: _TypeAlias = Candidate  # noqa: Y015
 
 @_typing.final
 class ModelContent(_message.Message):
@@ -180,11 +253,18 @@ class ModelContent(_message.Message):
     TENSORS_FIELD_NUMBER: _builtins.int
     FROZEN_LAYERS_FIELD_NUMBER: _builtins.int
     ERROR_FIELD_NUMBER: _builtins.int
-    THRESHOLDS_FIELD_NUMBER: _builtins.int
     GOLDEN_ERRORS_DB_FIELD_NUMBER: _builtins.int
     PARENT_ERROR_FIELD_NUMBER: _builtins.int
+    SCORES_FIELD_NUMBER: _builtins.int
+    DEFAULT_SCORE_FIELD_NUMBER: _builtins.int
+    CANDIDATES_FIELD_NUMBER: _builtins.int
+    CHOICE_FIELD_NUMBER: _builtins.int
     family: _builtins.str
     frozen_layers: _builtins.int
+    default_score: _builtins.str
+    """The score that judges windows unless an observer is set to another."""
+    choice: _builtins.str
+    """Why this one was chosen among the candidates, for people."""
     @_builtins.property
     def graph(self) -> Global___BlobReference: ...
     @_builtins.property
@@ -192,14 +272,20 @@ class ModelContent(_message.Message):
     @_builtins.property
     def error(self) -> Global___ErrorStatistics: ...
     @_builtins.property
-    def thresholds(self) -> _containers.RepeatedCompositeFieldContainer[Global___Threshold]: ...
-    @_builtins.property
     def golden_errors_db(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
         """Errors in dB of the golden windows, which an observer must reproduce."""
 
     @_builtins.property
     def parent_error(self) -> Global___ErrorStatistics:
-        """Error of the unadapted parent on the same held-out windows; absent for a teacher."""
+        """Error of the unadapted parent on the same held-out windows; absent for a model without one."""
+
+    @_builtins.property
+    def scores(self) -> _containers.RepeatedCompositeFieldContainer[Global___ScoreTable]:
+        """Scores that the model is calibrated for, each once."""
+
+    @_builtins.property
+    def candidates(self) -> _containers.RepeatedCompositeFieldContainer[Global___Candidate]:
+        """Everything that was tried for a student."""
 
     def __init__(
         self,
@@ -209,13 +295,16 @@ class ModelContent(_message.Message):
         tensors: _abc.Iterable[Global___Tensor] | None = ...,
         frozen_layers: _builtins.int = ...,
         error: Global___ErrorStatistics | None = ...,
-        thresholds: _abc.Iterable[Global___Threshold] | None = ...,
         golden_errors_db: _abc.Iterable[_builtins.float] | None = ...,
         parent_error: Global___ErrorStatistics | None = ...,
+        scores: _abc.Iterable[Global___ScoreTable] | None = ...,
+        default_score: _builtins.str = ...,
+        candidates: _abc.Iterable[Global___Candidate] | None = ...,
+        choice: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "graph", b"graph", "parent_error", b"parent_error"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "family", b"family", "frozen_layers", b"frozen_layers", "golden_errors_db", b"golden_errors_db", "graph", b"graph", "parent_error", b"parent_error", "tensors", b"tensors", "thresholds", b"thresholds"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["candidates", b"candidates", "choice", b"choice", "default_score", b"default_score", "error", b"error", "family", b"family", "frozen_layers", b"frozen_layers", "golden_errors_db", b"golden_errors_db", "graph", b"graph", "parent_error", b"parent_error", "scores", b"scores", "tensors", b"tensors"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -241,7 +330,7 @@ class Model(_message.Message):
     cell: _builtins.str
     """cells/{cell} of a student; empty for a teacher."""
     parent: _builtins.str
-    """models/{model} that a student was copied from; empty for a teacher."""
+    """models/{model} that a student started from; empty for a teacher, and for a student of a family that needs none."""
     run: _builtins.str
     """runs/{run} that made it."""
     @_builtins.property
@@ -327,10 +416,16 @@ class TeacherSpec(_message.Message):
     CELLS_FIELD_NUMBER: _builtins.int
     MAX_EPOCHS_FIELD_NUMBER: _builtins.int
     STRIDE_FRAMES_FIELD_NUMBER: _builtins.int
+    FAMILY_FIELD_NUMBER: _builtins.int
+    LAYERS_FIELD_NUMBER: _builtins.int
     band: _builtins.str
     max_epochs: _builtins.int
     stride_frames: _builtins.int
     """Frames between the starts of training windows."""
+    family: _builtins.str
+    """Family of models; "lstm-predictor" when empty."""
+    layers: _builtins.int
+    """LSTM layers of an LSTM predictor, dense layers of an autoencoder; the family's default when zero."""
     @_builtins.property
     def cells(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Cells to learn from; every cell of the band when empty."""
@@ -342,10 +437,12 @@ class TeacherSpec(_message.Message):
         cells: _abc.Iterable[_builtins.str] | None = ...,
         max_epochs: _builtins.int = ...,
         stride_frames: _builtins.int = ...,
+        family: _builtins.str = ...,
+        layers: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["band", b"band", "cells", b"cells", "max_epochs", b"max_epochs", "stride_frames", b"stride_frames"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["band", b"band", "cells", b"cells", "family", b"family", "layers", b"layers", "max_epochs", b"max_epochs", "stride_frames", b"stride_frames"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -353,34 +450,44 @@ Global___TeacherSpec: _TypeAlias = TeacherSpec  # noqa: Y015
 
 @_typing.final
 class StudentSpec(_message.Message):
-    """Refit a copy of a teacher to one cell."""
+    """Make a model for one cell, from a teacher that is refitted to it or from the cell's data alone."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     CELL_FIELD_NUMBER: _builtins.int
-    TEACHER_FIELD_NUMBER: _builtins.int
+    TEACHERS_FIELD_NUMBER: _builtins.int
     FROZEN_LAYERS_FIELD_NUMBER: _builtins.int
     MAX_EPOCHS_FIELD_NUMBER: _builtins.int
     STRIDE_FRAMES_FIELD_NUMBER: _builtins.int
+    FAMILIES_FIELD_NUMBER: _builtins.int
     cell: _builtins.str
-    teacher: _builtins.str
-    """models/{model}"""
     frozen_layers: _builtins.int
     """Layers, counted from the input, that keep the teacher's weights."""
     max_epochs: _builtins.int
     stride_frames: _builtins.int
+    @_builtins.property
+    def teachers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """models/{model} to choose among. When none is named, the coordinator names every model with an active release,
+        apart from this cell's own, and keeps that list with the order.
+        """
+
+    @_builtins.property
+    def families(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Families to choose among; all that the worker knows for students when empty."""
+
     def __init__(
         self,
         *,
         cell: _builtins.str = ...,
-        teacher: _builtins.str = ...,
+        teachers: _abc.Iterable[_builtins.str] | None = ...,
         frozen_layers: _builtins.int = ...,
         max_epochs: _builtins.int = ...,
         stride_frames: _builtins.int = ...,
+        families: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cell", b"cell", "frozen_layers", b"frozen_layers", "max_epochs", b"max_epochs", "stride_frames", b"stride_frames", "teacher", b"teacher"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cell", b"cell", "families", b"families", "frozen_layers", b"frozen_layers", "max_epochs", b"max_epochs", "stride_frames", b"stride_frames", "teachers", b"teachers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -406,10 +513,11 @@ class TrainingRun(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     START_TIME_FIELD_NUMBER: _builtins.int
     END_TIME_FIELD_NUMBER: _builtins.int
+    REMARK_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """runs/{run}"""
     release_on_success: _builtins.bool
-    """Release the model as soon as the run succeeds."""
+    """Release the model as soon as the run succeeds, unless it is a student that does not beat its teacher."""
     seed: _builtins.int
     """Seed of every random choice."""
     state: Global___TrainingRunState.ValueType
@@ -419,6 +527,8 @@ class TrainingRun(_message.Message):
     last_error: _builtins.str
     """What went wrong last, for people."""
     segment_count: _builtins.int
+    remark: _builtins.str
+    """What else there is to know, such as why a student was not released; set by the coordinator."""
     @_builtins.property
     def teacher(self) -> Global___TeacherSpec: ...
     @_builtins.property
@@ -448,10 +558,11 @@ class TrainingRun(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         start_time: _timestamp_pb2.Timestamp | None = ...,
         end_time: _timestamp_pb2.Timestamp | None = ...,
+        remark: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "end_time", b"end_time", "progress", b"progress", "spec", b"spec", "start_time", b"start_time", "student", b"student", "teacher", b"teacher"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "create_time", b"create_time", "end_time", b"end_time", "last_error", b"last_error", "model", b"model", "name", b"name", "progress", b"progress", "release_on_success", b"release_on_success", "seed", b"seed", "segment_count", b"segment_count", "spec", b"spec", "start_time", b"start_time", "state", b"state", "student", b"student", "teacher", b"teacher"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "create_time", b"create_time", "end_time", b"end_time", "last_error", b"last_error", "model", b"model", "name", b"name", "progress", b"progress", "release_on_success", b"release_on_success", "remark", b"remark", "seed", b"seed", "segment_count", b"segment_count", "spec", b"spec", "start_time", b"start_time", "state", b"state", "student", b"student", "teacher", b"teacher"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_spec: _TypeAlias = _typing.Literal["teacher", "student"]  # noqa: Y015
     _WhichOneofArgType_spec: _TypeAlias = _typing.Literal["spec", b"spec"]  # noqa: Y015

@@ -341,7 +341,7 @@ Global___Segment: _TypeAlias = Segment  # noqa: Y015
 
 @_typing.final
 class Anomaly(_message.Message):
-    """A window whose error exceeded its threshold."""
+    """A window whose score exceeded its threshold."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -352,22 +352,28 @@ class Anomaly(_message.Message):
     WINDOW_START_TIME_FIELD_NUMBER: _builtins.int
     WINDOW_DURATION_FIELD_NUMBER: _builtins.int
     ERROR_DB_FIELD_NUMBER: _builtins.int
-    THRESHOLD_DB_FIELD_NUMBER: _builtins.int
     FALSE_ALARM_RATE_FIELD_NUMBER: _builtins.int
     MODEL_FIELD_NUMBER: _builtins.int
     SERIAL_FIELD_NUMBER: _builtins.int
+    SCORE_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    THRESHOLD_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """anomalies/{observer}.{boot_id}.{sequence}; set by the coordinator."""
     observer: _builtins.str
     """observers/{observer}; set by the coordinator from the caller."""
     cell: _builtins.str
     error_db: _builtins.float
-    threshold_db: _builtins.float
+    """Root mean square of the residual, whatever score judged the window."""
     false_alarm_rate: _builtins.float
     """False-alarm rate that the threshold was calibrated for."""
     model: _builtins.str
     """models/{model} that scored the window, and the serial of its release."""
     serial: _builtins.int
+    score: _builtins.str
+    """The score that judged the window, its value, and the threshold that it exceeded."""
+    value: _builtins.float
+    threshold: _builtins.float
     @_builtins.property
     def origin(self) -> Global___Origin: ...
     @_builtins.property
@@ -386,14 +392,16 @@ class Anomaly(_message.Message):
         window_start_time: _timestamp_pb2.Timestamp | None = ...,
         window_duration: _duration_pb2.Duration | None = ...,
         error_db: _builtins.float = ...,
-        threshold_db: _builtins.float = ...,
         false_alarm_rate: _builtins.float = ...,
         model: _builtins.str = ...,
         serial: _builtins.int = ...,
+        score: _builtins.str = ...,
+        value: _builtins.float = ...,
+        threshold: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["origin", b"origin", "window_duration", b"window_duration", "window_start_time", b"window_start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cell", b"cell", "error_db", b"error_db", "false_alarm_rate", b"false_alarm_rate", "model", b"model", "name", b"name", "observer", b"observer", "origin", b"origin", "serial", b"serial", "threshold_db", b"threshold_db", "window_duration", b"window_duration", "window_start_time", b"window_start_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cell", b"cell", "error_db", b"error_db", "false_alarm_rate", b"false_alarm_rate", "model", b"model", "name", b"name", "observer", b"observer", "origin", b"origin", "score", b"score", "serial", b"serial", "threshold", b"threshold", "value", b"value", "window_duration", b"window_duration", "window_start_time", b"window_start_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -323,6 +323,9 @@ class FinishRunRequest(_message.Message):
 
     LEASE_FIELD_NUMBER: _builtins.int
     CONTENT_FIELD_NUMBER: _builtins.int
+    PARENT_FIELD_NUMBER: _builtins.int
+    parent: _builtins.str
+    """models/{model}: the teacher that the student really starts from; empty for a teacher, and for a student without."""
     @_builtins.property
     def lease(self) -> Global___Lease: ...
     @_builtins.property
@@ -332,10 +335,11 @@ class FinishRunRequest(_message.Message):
         *,
         lease: Global___Lease | None = ...,
         content: _model_pb2.ModelContent | None = ...,
+        parent: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "lease", b"lease"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "lease", b"lease"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "lease", b"lease", "parent", b"parent"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

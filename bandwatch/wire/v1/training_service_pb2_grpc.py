@@ -98,7 +98,7 @@ class TrainingServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ReadModel(self, request, context):
-        """Reads a model that the run starts from.
+        """Reads a model that a run may start from.
         May be called by: a worker.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -130,7 +130,8 @@ class TrainingServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def FinishRun(self, request, context):
-        """Registers the run's model, ends the run, and releases the model if the run says so, in one transaction.
+        """Registers the run's model, ends the run, and releases the model if the run says so, in one transaction. A student
+        whose error is not below its unadapted parent's is not released; the run's remark says so.
         May be called by: the worker that holds the run's lease.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -42,7 +42,7 @@ class TrainingServiceStub:
     May be called by: the worker that holds the run's lease.
     """
     ReadModel: _grpc.UnaryUnaryMultiCallable[_training_service_pb2.ReadModelRequest, _training_service_pb2.ReadModelResponse]
-    """Reads a model that the run starts from.
+    """Reads a model that a run may start from.
     May be called by: a worker.
     """
     ReadBlob: _grpc.UnaryStreamMultiCallable[_training_service_pb2.ReadBlobRequest, _training_service_pb2.ReadBlobResponse]
@@ -58,7 +58,8 @@ class TrainingServiceStub:
     May be called by: the worker that holds the run's lease.
     """
     FinishRun: _grpc.UnaryUnaryMultiCallable[_training_service_pb2.FinishRunRequest, _training_service_pb2.FinishRunResponse]
-    """Registers the run's model, ends the run, and releases the model if the run says so, in one transaction.
+    """Registers the run's model, ends the run, and releases the model if the run says so, in one transaction. A student
+    whose error is not below its unadapted parent's is not released; the run's remark says so.
     May be called by: the worker that holds the run's lease.
     """
     FailRun: _grpc.UnaryUnaryMultiCallable[_training_service_pb2.FailRunRequest, _training_service_pb2.FailRunResponse]
@@ -80,7 +81,7 @@ class TrainingServiceAsyncStub(TrainingServiceStub):
     May be called by: the worker that holds the run's lease.
     """
     ReadModel: _aio.UnaryUnaryMultiCallable[_training_service_pb2.ReadModelRequest, _training_service_pb2.ReadModelResponse]  # type: ignore[assignment]
-    """Reads a model that the run starts from.
+    """Reads a model that a run may start from.
     May be called by: a worker.
     """
     ReadBlob: _aio.UnaryStreamMultiCallable[_training_service_pb2.ReadBlobRequest, _training_service_pb2.ReadBlobResponse]  # type: ignore[assignment]
@@ -96,7 +97,8 @@ class TrainingServiceAsyncStub(TrainingServiceStub):
     May be called by: the worker that holds the run's lease.
     """
     FinishRun: _aio.UnaryUnaryMultiCallable[_training_service_pb2.FinishRunRequest, _training_service_pb2.FinishRunResponse]  # type: ignore[assignment]
-    """Registers the run's model, ends the run, and releases the model if the run says so, in one transaction.
+    """Registers the run's model, ends the run, and releases the model if the run says so, in one transaction. A student
+    whose error is not below its unadapted parent's is not released; the run's remark says so.
     May be called by: the worker that holds the run's lease.
     """
     FailRun: _aio.UnaryUnaryMultiCallable[_training_service_pb2.FailRunRequest, _training_service_pb2.FailRunResponse]  # type: ignore[assignment]
@@ -133,7 +135,7 @@ class TrainingServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _training_service_pb2.ReadModelRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_training_service_pb2.ReadModelResponse, _abc.Awaitable[_training_service_pb2.ReadModelResponse]]:
-        """Reads a model that the run starts from.
+        """Reads a model that a run may start from.
         May be called by: a worker.
         """
 
@@ -173,7 +175,8 @@ class TrainingServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _training_service_pb2.FinishRunRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_training_service_pb2.FinishRunResponse, _abc.Awaitable[_training_service_pb2.FinishRunResponse]]:
-        """Registers the run's model, ends the run, and releases the model if the run says so, in one transaction.
+        """Registers the run's model, ends the run, and releases the model if the run says so, in one transaction. A student
+        whose error is not below its unadapted parent's is not released; the run's remark says so.
         May be called by: the worker that holds the run's lease.
         """
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Any
 
 import pytest
 from google.protobuf.message import Message
@@ -12,7 +13,13 @@ from hypothesis import strategies as st
 
 from bandwatch import names
 from bandwatch.errors import InvalidArgumentError
-from bandwatch.wire.v1 import admin_service_pb2, model_pb2, observer_service_pb2, spectrum_pb2
+from bandwatch.wire.v1 import (
+    admin_service_pb2,
+    model_pb2,
+    observer_service_pb2,
+    spectrum_pb2,
+    training_service_pb2,
+)
 from coordinator.rpc.validation import first_problem, require_valid
 
 
@@ -65,6 +72,93 @@ def test_a_broken_rule_is_told_with_the_path_of_its_field(path: str) -> None:
     assert problem.startswith(f"{path}: ")
     with pytest.raises(InvalidArgumentError, match=f"^{path}: ."):
         require_valid(message)
+
+
+def anomaly(**changes: Any) -> spectrum_pb2.Anomaly:
+    """Return an anomaly, which keeps every rule unless something is changed."""
+    fields: dict[str, Any] = {
+        "origin": spectrum_pb2.Origin(boot_id="0" * 32, sequence=1),
+        "cell": "cells/oak",
+        "window_start_time": Timestamp(seconds=1_700_000_000),
+        "window_duration": {"nanos": 32_000_000},
+        "error_db": 4.0,
+        "score": "combined",
+        "value": 2e6,
+        "threshold": -1.5,
+        "false_alarm_rate": 0.01,
+        "model": "models/m",
+        "serial": 1,
+    }
+    return spectrum_pb2.Anomaly(**fields | changes)
+
+
+def student(**changes: Any) -> model_pb2.StudentSpec:
+    """Return the order of a student, which keeps every rule unless something is changed."""
+    fields: dict[str, Any] = {"cell": "cells/oak", "max_epochs": 1, "stride_frames": 25}
+    return model_pb2.StudentSpec(**fields | changes)
+
+
+def table(**changes: Any) -> model_pb2.ScoreTable:
+    """Return the table of a score, which keeps every rule unless something is changed."""
+    threshold = model_pb2.Threshold(false_alarm_rate=0.01, gaussian=-1, empirical=0, bound=1)
+    fields: dict[str, Any] = {"score": "band", "log_mean": -1, "log_deviation": 0.5, "thresholds": [threshold]}
+    return model_pb2.ScoreTable(**fields | changes)
+
+
+def finish(parent: str) -> training_service_pb2.FinishRunRequest:
+    """Return what a worker says at the end of a run."""
+    blob = model_pb2.BlobReference(digest="0" * 64, size_bytes=4)
+    content = model_pb2.ModelContent(
+        family="linear",
+        graph=blob,
+        tensors=[model_pb2.Tensor(name="w", shape=[1], blob=blob)],
+        error=ERROR,
+        scores=[table()],
+        default_score="band",
+        golden_errors_db=[1.0],
+    )
+    lease = training_service_pb2.Lease(run="runs/r", fence=1)
+    return training_service_pb2.FinishRunRequest(lease=lease, content=content, parent=parent)
+
+
+ERROR = model_pb2.ErrorStatistics(mean_db=1, windows=1)
+
+
+@pytest.mark.parametrize(
+    ("message", "path"),
+    [
+        (anomaly(), None),
+        (anomaly(score=""), "score"),
+        (anomaly(score="loudness"), "score"),
+        (anomaly(value=math.inf), "value"),
+        (anomaly(threshold=math.nan), "threshold"),
+        (anomaly(error_db=-1), "error_db"),
+        (student(), None),
+        (student(teachers=[f"models/m{number}" for number in range(16)], families=["linear"]), None),
+        (student(teachers=[f"models/m{number}" for number in range(17)]), "teachers"),
+        (student(teachers=["models/m", "models/m"]), "teachers"),
+        (student(teachers=["cells/oak"]), "teachers"),
+        (student(families=["Linear"]), "families"),
+        (student(families=[""]), "families"),
+        (model_pb2.TeacherSpec(band="bands/b", max_epochs=1, stride_frames=1, family="autoencoder", layers=6), None),
+        (model_pb2.TeacherSpec(band="bands/b", max_epochs=1, stride_frames=1, family="A B"), "family"),
+        (model_pb2.TeacherSpec(band="bands/b", max_epochs=1, stride_frames=1, layers=65), "layers"),
+        (table(), None),
+        (table(score="loudness"), "score"),
+        (table(log_deviation=0), "log_deviation"),
+        (table(thresholds=[]), "thresholds"),
+        (model_pb2.Candidate(family="linear", error=ERROR), None),
+        (model_pb2.Candidate(family="hybrid", teacher="models/m", error=ERROR, unadapted_error=ERROR), None),
+        (model_pb2.Candidate(family="hybrid", teacher="m", error=ERROR), "teacher"),
+        (model_pb2.Candidate(family="linear"), "error"),
+        (finish("models/m"), None),
+        (finish(""), None),
+        (finish("oak"), "parent"),
+    ],
+)
+def test_scores_families_and_teachers_keep_their_rules(message: Message, path: str | None) -> None:
+    problem = first_problem(message)
+    assert (problem is None) if path is None else (problem is not None and problem.startswith(f"{path}: ")), problem
 
 
 def test_a_choice_that_was_not_made_is_told_by_its_name() -> None:

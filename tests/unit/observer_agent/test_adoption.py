@@ -1,5 +1,6 @@
 """Which releases an agent runs, and what it says of those that it does not."""
 
+import json
 import random
 import time
 from collections.abc import Callable
@@ -37,6 +38,25 @@ async def test_an_agent_runs_the_release_that_it_is_assigned(
         await coordinator.until(runs(coordinator, 7))
     assert coordinator.reports[-1].running_model == "models/m7"
     assert coordinator.reports[-1].applied_revision == 2
+
+
+async def test_a_release_that_an_earlier_version_signed_still_runs(
+    coordinator: FakeCoordinator, publisher: Publisher, start_agent: StartAgent
+) -> None:
+    plain = json.loads(publisher.manifest(7, threshold_db=0.5, every_score=False).to_bytes())
+    content = plain["content"]
+    for later in ("scores", "default_score", "candidates", "choice"):
+        del content[later]
+    content["thresholds"] = [{"false_alarm_rate": 0.01, "gaussian_db": 0.5, "empirical_db": 0.25}]
+    signed = publisher.key.seal(json.dumps({**plain, "format": "bandwatch.manifest/1"}).encode())
+    coordinator.assign(AssignedRelease(serial=7, manifest=coordinator.add_blob(signed)))
+    receiver = HandFedReceiver()
+    async with start_agent(receiver):
+        await coordinator.until(runs(coordinator, 7))
+        receiver.feed(125)
+        await coordinator.until(lambda: len(coordinator.anomalies) == 1)
+    [anomaly] = coordinator.anomalies.values()
+    assert (anomaly.score, anomaly.value, anomaly.threshold) == ("error", anomaly.error_db, 0.5)
 
 
 async def test_a_push_fetches_only_the_blobs_that_changed(

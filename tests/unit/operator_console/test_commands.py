@@ -1,6 +1,8 @@
 """The command bandwatch: what it prints, asks of the coordinator, and returns."""
 
 import json
+import os
+import re
 import stat
 import subprocess
 import sys
@@ -15,6 +17,7 @@ from bandwatch.wire.convert import to_timestamp
 from bandwatch.wire.v1 import admin_service_pb2 as admin
 from bandwatch.wire.v1 import model_pb2, observer_service_pb2, spectrum_pb2
 from operator_console.__main__ import main
+from operator_console.cli import evaluate
 
 Bandwatch = Callable[..., Any]
 """Runs the command; gives its exit code and what it printed."""
@@ -130,17 +133,37 @@ def test_segments_are_listed_with_their_totals(bandwatch: Bandwatch, coordinator
 
 
 def test_models_are_shown_and_released(bandwatch: Bandwatch, coordinator: Any) -> None:
+    error = model_pb2.ErrorStatistics(mean_db=2.43, deviation_db=0.2, windows=500)
+    unadapted = model_pb2.ErrorStatistics(mean_db=3.09, deviation_db=0.5, windows=500)
+    thresholds = [
+        model_pb2.Threshold(false_alarm_rate=rate, gaussian=2.9, empirical=3.01, bound=bound)
+        for rate, bound in ((0.01, 3.12), (0.001, 3.4))
+    ]
     content = model_pb2.ModelContent(
         family="lstm",
         frozen_layers=2,
-        error=model_pb2.ErrorStatistics(mean_db=2.43, deviation_db=0.2, windows=500),
-        parent_error=model_pb2.ErrorStatistics(mean_db=3.09, deviation_db=0.5, windows=500),
-        thresholds=[model_pb2.Threshold(false_alarm_rate=0.01, gaussian_db=2.9, empirical_db=3.01)],
+        error=error,
+        parent_error=unadapted,
+        scores=[model_pb2.ScoreTable(score=score, thresholds=thresholds) for score in ("error", "band")],
+        default_score="band",
+        candidates=[
+            model_pb2.Candidate(family="lstm", teacher="models/t1", error=error, unadapted_error=unadapted),
+            model_pb2.Candidate(family="linear", error=error),
+        ],
+        choice="lstm has the lowest error",
     )
     coordinator.models = [model_pb2.Model(name="models/s1", band="bands/b5", cell="cells/oak", content=content)]
     shown = bandwatch("models", "get", "s1").out
-    for text in ("2.43 dB (deviation 0.20) over 500 windows", "3.09 dB", "3.01 dB (Gaussian 2.90 dB) for 0.01"):
-        assert text in shown
+    for text in (
+        "2.43 dB (deviation 0.20) over 500 windows",
+        "error: 3.40 at 0.001, 3.12 at 0.01",
+        "band: 3.40 at 0.001, 3.12 at 0.01",
+        "lstm: 2.43 dB from models/t1, unadapted 3.09 dB",
+        "linear: 2.43 dB\n",
+        "lstm has the lowest error",
+    ):
+        assert text in "\n".join(line.strip() for line in shown.splitlines())
+    assert re.search(r"default score +band\b", shown)
     assert "lstm" in bandwatch("models", "list", "--band", "b5").out
     assert "There are none." in bandwatch("models", "list", "--cell", "elm").out
     assert "active" in bandwatch("releases", "create", "s1").out
@@ -150,9 +173,12 @@ def test_models_are_shown_and_released(bandwatch: Bandwatch, coordinator: Any) -
 
 def test_runs_are_ordered_with_what_was_asked_for(bandwatch: Bandwatch, coordinator: Any) -> None:
     teacher = ("runs", "create-teacher", "--band", "b5", "--cell", "oak", "--cell", "elm", "--release")
-    assert bandwatch(*teacher, "--max-epochs", "5", "--run-id", "first").code == 0
+    assert bandwatch(*teacher, "--max-epochs", "5", "--family", "autoencoder", "--layers", "6").code == 0
+    assert bandwatch("runs", "create-teacher", "--band", "b5", "--run-id", "usual").code == 0
     ordered = coordinator.runs[0]
-    assert ordered.name == "runs/first"
+    assert (ordered.teacher.family, ordered.teacher.layers) == ("autoencoder", 6)
+    usual = coordinator.runs.pop(1)
+    assert (usual.name, usual.teacher.family, usual.teacher.layers) == ("runs/usual", "", 0)
     assert (ordered.teacher.band, list(ordered.teacher.cells)) == ("bands/b5", ["cells/oak", "cells/elm"])
     assert (ordered.teacher.max_epochs, ordered.release_on_success) == (5, True)
     student = ("runs", "create-student", "--cell", "oak", "--teacher", "t1", "--frozen-layers", "1", "--seed", "9")
@@ -163,8 +189,32 @@ def test_runs_are_ordered_with_what_was_asked_for(bandwatch: Bandwatch, coordina
     assert not ordered.release_on_success
     assert ordered.student.max_epochs > 0
     assert ordered.student.stride_frames > 0
+    assert (list(ordered.student.teachers), list(ordered.student.families)) == (["models/t1"], [])
     assert len(json.loads(bandwatch("--json", "runs", "list", "--state", "queued").out)) == 2
     assert "There are none." in bandwatch("runs", "list", "--state", "failed").out
+
+
+def test_a_student_may_choose_among_teachers_and_families_or_leave_both_open(
+    bandwatch: Bandwatch, coordinator: Any
+) -> None:
+    student = ("runs", "create-student", "--cell", "oak")
+    shown = bandwatch(*student, "--teacher", "t1", "--teacher", "t2", "--family", "hybrid", "--family", "linear").out
+    assert "student of one of 2 teachers for cells/oak" in shown
+    for text in ("models/t1", "models/t2", "hybrid, linear"):
+        assert text in shown
+    assert "student for cells/oak" in bandwatch(*student).out
+    chosen, left_open = (run.student for run in coordinator.runs)
+    assert (list(chosen.teachers), list(chosen.families)) == (["models/t1", "models/t2"], ["hybrid", "linear"])
+    assert (list(left_open.teachers), list(left_open.families)) == ([], [])
+
+
+def test_a_run_says_why_its_student_was_not_released(bandwatch: Bandwatch, coordinator: Any) -> None:
+    run = model_pb2.TrainingRun(name="runs/a", state=model_pb2.TRAINING_RUN_STATE_SUCCEEDED, remark="not better")
+    coordinator.runs = [run]
+    watched = bandwatch("runs", "watch", "a")
+    assert watched.code == 0
+    assert re.search(r"remark +not better", watched.out)
+    assert "not better" in bandwatch("runs", "get", "a").out
 
 
 def test_watching_a_run_that_fails_says_why_and_returns_one(bandwatch: Bandwatch, coordinator: Any) -> None:
@@ -182,11 +232,19 @@ def test_watching_a_run_that_fails_says_why_and_returns_one(bandwatch: Bandwatch
 
 def test_anomalies_are_listed_with_their_number(bandwatch: Bandwatch, coordinator: Any) -> None:
     coordinator.anomalies = [
-        spectrum_pb2.Anomaly(cell="cells/oak", observer="observers/van", error_db=4.2, threshold_db=3.01)
+        spectrum_pb2.Anomaly(
+            cell="cells/oak",
+            observer="observers/van",
+            error_db=4.2,
+            score="band",
+            value=12.377,
+            threshold=6.789,
+            false_alarm_rate=0.01,
+        )
         for _ in range(3)
     ]
     shown = bandwatch("anomalies", "list", "--observer", "van", "--limit", "1").out
-    assert "4.20 dB" in shown
+    assert re.search(r"band +12\.38 +6\.79 at 0\.01 +4\.20 dB", shown)
     assert "3 anomalies in all" in shown
 
 
@@ -253,6 +311,45 @@ def test_the_options_for_every_command_also_come_from_the_environment(
         main(["--json", "bands", "list"])
     assert ended.value.code == 0
     assert json.loads(capsys.readouterr().out)[0]["name"] == "bands/b5"
+
+
+WORKER_STAND_IN = """
+import sys
+print("the worker hears", sys.argv[1:])
+sys.exit(7)
+"""
+
+
+def test_what_follows_evaluate_goes_to_the_workers_program_and_its_exit_status_comes_back(tmp_path: Path) -> None:
+    for package, content in (("training_worker", WORKER_STAND_IN), ("torch", "")):
+        (tmp_path / package).mkdir()
+        (tmp_path / package / "__init__.py").touch()
+        (tmp_path / package / "__main__.py").write_text(content)
+    command = [sys.executable, "-m", "operator_console", "evaluate", "frames", "a.u8", "--model", "models/m", "--help"]
+    ended = subprocess.run(
+        command, env={**os.environ, "PYTHONPATH": str(tmp_path)}, capture_output=True, text=True, check=False
+    )
+    heard = ["evaluate", "frames", "a.u8", "--model", "models/m", "--help"]
+    assert (ended.returncode, ended.stdout) == (7, f"the worker hears {heard}\n"), ended.stderr
+
+
+def test_the_help_of_evaluate_is_the_workers() -> None:
+    command = [sys.executable, "-m", "operator_console", "evaluate", "--help"]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert "training_worker evaluate" in shown
+
+
+@pytest.mark.parametrize("missing", ["training_worker", "torch"])
+def test_evaluate_says_what_to_install_where_the_workers_packages_are_missing(
+    missing: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(evaluate, "find_spec", lambda name: None if name == missing else object())
+    with pytest.raises(SystemExit) as ended:
+        main(["evaluate", "paper"])
+    said = capsys.readouterr().err
+    assert ended.value.code == 1
+    assert f"needs the package {missing}" in said
+    assert "bandwatch[worker]" in said
 
 
 def test_help_loads_nothing_that_only_the_local_stack_needs() -> None:

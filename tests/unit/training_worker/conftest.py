@@ -1,4 +1,4 @@
-"""Frames that repeat like a cell's, and one exported graph for all tests of this folder."""
+"""Frames that repeat like a cell's, and teachers that all tests of this folder share."""
 
 from collections.abc import Callable
 
@@ -7,11 +7,16 @@ import numpy.typing as npt
 import pytest
 import torch
 
+from training_worker.learning import networks
 from training_worker.learning.export import export_graph
-from training_worker.learning.networks import LstmConfig, new_predictor
+from training_worker.learning.networks import LstmConfig, Predictor, new_predictor
+from training_worker.learning.scores import Scorer, no_statistics
+from training_worker.recipes.teacher import TeacherOptions, build_teacher
+from training_worker.recipes.trained import TrainedModel
 
 Codes = npt.NDArray[np.uint8]
 MakeFrames = Callable[[int, int], Codes]
+TrainTeacher = Callable[[str], TrainedModel]
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -37,5 +42,42 @@ def make_frames() -> MakeFrames:
 
 @pytest.fixture(scope="session")
 def graph() -> bytes:
-    """Give the graph of a predictor of the usual size."""
-    return export_graph(new_predictor(LstmConfig(), seed=99))
+    """Give the graph of an LSTM predictor of the usual size."""
+    return export_graph(Scorer(new_predictor(LstmConfig(), seed=99), no_statistics()))
+
+
+@pytest.fixture(scope="session")
+def make_predictor() -> Callable[[str], Predictor]:
+    """Give a maker of a predictor of each family, with random weights everywhere; LSTMs are small."""
+
+    def make(family: str) -> Predictor:
+        small = new_predictor(LstmConfig(layers=2, units=5), seed=1)
+        predictors: dict[str, Predictor] = {
+            networks.LSTM: small,
+            networks.HYBRID: networks.hybrid_of(small),
+            networks.LINEAR: networks.blank_linear(),
+            networks.AUTOENCODER: networks.new_autoencoder(4, seed=1),
+        }
+        predictor = predictors[family]
+        random = torch.Generator().manual_seed(2)
+        with torch.no_grad():
+            shape = predictor.dense.weight.shape
+            predictor.dense.weight.copy_(0.03 * torch.randn(shape, generator=random))
+        return predictor
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def trained_teacher(make_frames: MakeFrames, tmp_path_factory: pytest.TempPathFactory) -> TrainTeacher:
+    """Give a teacher of each family of two cells, trained when it is first asked for."""
+    segments = [make_frames(1200, 1), make_frames(1200, 2)]
+    trained: dict[str, TrainedModel] = {}
+
+    def teacher(family: str) -> TrainedModel:
+        if family not in trained:
+            options = TeacherOptions(max_epochs=2, stride_frames=20, seed=1, family=family)
+            trained[family] = build_teacher(options, segments, tmp_path_factory.mktemp(family), lambda _: None)
+        return trained[family]
+
+    return teacher

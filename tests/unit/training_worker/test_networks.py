@@ -1,4 +1,6 @@
-"""The predictor, the transformation around it, and its layers."""
+"""The predictors of every family, their layers, and the transformation before them."""
+
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -6,41 +8,107 @@ import torch
 
 from bandwatch.errors import InvalidArgumentError
 from bandwatch.spectrogram import scoring
-from training_worker.learning.networks import LstmConfig, LstmPredictor, Scorer, new_predictor, refittable_copy
+from training_worker.learning import networks
+from training_worker.learning.networks import (
+    LstmConfig,
+    LstmPredictor,
+    Predictor,
+    blank_linear,
+    hybrid_of,
+    lagged_powers,
+    new_autoencoder,
+    new_predictor,
+    refittable_copy,
+    standardise,
+)
 
+MakePredictor = Callable[[str], Predictor]
 SMALL = LstmConfig(layers=2, units=5)
+FEATURES = {networks.LSTM: 5, networks.HYBRID: 5 + 928, networks.LINEAR: 928, networks.AUTOENCODER: 128}
+LAYERED = {
+    "downlink LSTM": (lambda: new_predictor(LstmConfig(layers=2, units=3), 1), 2),
+    "uplink LSTM": (lambda: new_predictor(LstmConfig(layers=3, units=3), 1), 3),
+    "downlink autoencoder": (lambda: new_autoencoder(4, 1), 3),
+    "uplink autoencoder": (lambda: new_autoencoder(6, 1), 5),
+    "hybrid": (lambda: hybrid_of(new_predictor(SMALL, 1)), 2),
+    "linear": (blank_linear, 0),
+}
 
 
-def test_the_scorer_agrees_with_the_scoring_that_every_program_shares() -> None:
-    codes = np.random.default_rng(1).integers(0, 256, (3, 125, 128), dtype=np.uint8)
-    predictor = new_predictor(SMALL, seed=1)
-    standardised, mean, deviation = scoring.standardise(codes)
+def free_layers(predictor: Predictor) -> set[int]:
+    return {predictor.layer_of(name) for name, value in predictor.named_parameters() if value.requires_grad}
+
+
+@pytest.mark.parametrize("family", FEATURES)
+@pytest.mark.parametrize("count", [1, 4])
+def test_every_family_predicts_25_frames_from_100(make_predictor: MakePredictor, family: str, count: int) -> None:
+    predictor = make_predictor(family)
+    inputs = torch.randn(count, 100, 128)
     with torch.inference_mode():
-        error_db, predicted = Scorer(predictor)(torch.from_numpy(codes))
-        next_frames = predictor(torch.from_numpy(standardised[:, :100])).numpy()
-    expected = next_frames * deviation[:, None, None] + mean[:, None, None]
-    np.testing.assert_allclose(predicted.numpy(), expected, atol=1e-3)
-    np.testing.assert_allclose(error_db.numpy(), scoring.error_db(codes[:, 100:], expected), atol=1e-4)
+        assert predictor.features(inputs).shape == (count, FEATURES[family])
+        assert predictor(inputs).shape == (count, 25, 128)
+    assert predictor.family == family
 
 
-def test_a_constant_window_is_standardised_by_the_smallest_deviation() -> None:
-    codes = np.full((1, 125, 128), 80, dtype=np.uint8)
-    codes[:, 100:] = 82
-    predictor = new_predictor(SMALL, seed=1)
+@pytest.mark.parametrize("family", FEATURES)
+def test_the_dense_layer_maps_features_to_frames_bin_after_bin(make_predictor: MakePredictor, family: str) -> None:
+    predictor = make_predictor(family)
+    inputs = torch.randn(2, 100, 128)
     with torch.inference_mode():
-        error_db, predicted = Scorer(predictor)(torch.from_numpy(codes))
-        silence = predictor(torch.zeros(1, 100, 128))
-    np.testing.assert_allclose(predicted.numpy(), 80 + silence.numpy(), atol=1e-4)
-    np.testing.assert_allclose(error_db.numpy(), 0.5 * np.sqrt(np.mean((silence.numpy() - 2) ** 2)), atol=1e-4)
+        features, predicted = predictor.features(inputs).numpy(), predictor(inputs).numpy()
+    row = 7 * 128 + 90
+    weight, bias = predictor.dense.weight.detach().numpy()[row], predictor.dense.bias.detach().numpy()[row]
+    np.testing.assert_allclose(predicted[:, 7, 90], features @ weight + bias, atol=1e-5)
 
 
-def test_a_prediction_does_not_see_the_frames_that_it_predicts() -> None:
-    codes = torch.from_numpy(np.random.default_rng(2).integers(0, 256, (1, 125, 128), dtype=np.uint8))
-    other = codes.clone()
-    other[:, 100:] = 0
-    scorer = Scorer(new_predictor(SMALL, seed=1))
+@pytest.mark.parametrize("family", FEATURES)
+def test_windows_of_one_batch_do_not_influence_one_another(make_predictor: MakePredictor, family: str) -> None:
+    predictor = make_predictor(family)
+    inputs = torch.randn(3, 100, 128)
     with torch.inference_mode():
-        assert torch.equal(scorer(codes)[1], scorer(other)[1])
+        np.testing.assert_allclose(predictor(inputs)[1:2].numpy(), predictor(inputs[1:2]).numpy(), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", LAYERED)
+def test_frozen_layers_count_from_the_input_and_the_dense_one_is_the_last(name: str) -> None:
+    make, body_layers = LAYERED[name]
+    predictor = make()
+    assert predictor.body_layers == body_layers
+    for frozen in range(body_layers + 1):
+        assert free_layers(refittable_copy(predictor, frozen)) == set(range(frozen, body_layers + 1))
+
+
+@pytest.mark.parametrize("name", LAYERED)
+def test_more_layers_than_there_are_cannot_be_frozen(name: str) -> None:
+    make, body_layers = LAYERED[name]
+    for frozen in (-1, body_layers + 1):
+        with pytest.raises(InvalidArgumentError, match=f"choose 0 to {body_layers}"):
+            refittable_copy(make(), frozen)
+
+
+@pytest.mark.parametrize(("layers", "units"), [(4, [128, 64, 128, 3200]), (6, [256, 128, 64, 128, 256, 3200])])
+def test_an_autoencoder_narrows_to_64_units_and_widens_again(layers: int, units: list[int]) -> None:
+    weights = [value for name, value in new_autoencoder(layers, seed=1).named_parameters() if name.endswith("weight")]
+    assert [len(weight) for weight in weights] == units
+    assert weights[0].shape[1] == 100 * 128
+
+
+@pytest.mark.parametrize("layers", [0, 3, 5, 7])
+def test_an_autoencoder_of_another_depth_is_refused(layers: int) -> None:
+    with pytest.raises(InvalidArgumentError, match="4 or 6 dense layers"):
+        new_autoencoder(layers, seed=1)
+
+
+def test_an_autoencoder_is_dense_layers_and_hyperbolic_tangents() -> None:
+    predictor = new_autoencoder(4, seed=3)
+    weights = {name: value.detach().numpy().astype(np.float64) for name, value in predictor.named_parameters()}
+    inputs = np.random.default_rng(1).normal(size=(1, 100, 128)).astype(np.float32)
+    expected = inputs.reshape(1, -1).astype(np.float64)
+    for layer in range(3):
+        expected = np.tanh(expected @ weights[f"body.{layer}.weight"].T + weights[f"body.{layer}.bias"])
+    with torch.inference_mode():
+        found = predictor.features(torch.from_numpy(inputs)).numpy()
+    np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
 def test_the_hidden_state_follows_the_lstm_equations() -> None:
@@ -59,25 +127,64 @@ def test_the_hidden_state_follows_the_lstm_equations() -> None:
         cell = cell / (1 + np.exp(-forget)) + np.tanh(offer) / (1 + np.exp(-take))
         hidden = np.tanh(cell) / (1 + np.exp(-show))
     with torch.inference_mode():
-        found = predictor.hidden_states(torch.from_numpy(inputs[None].astype(np.float32)))
+        found = predictor.features(torch.from_numpy(inputs[None].astype(np.float32)))
     np.testing.assert_allclose(found[0].numpy(), hidden, atol=1e-5)
 
 
-@pytest.mark.parametrize(("frozen_layers", "free"), [(2, {"dense"}), (1, {"dense", "l1"}), (0, {"dense", "l0", "l1"})])
-def test_frozen_layers_count_from_the_input(frozen_layers: int, free: set[str]) -> None:
-    refitted = refittable_copy(new_predictor(SMALL, seed=1), frozen_layers)
-    found = {
-        "dense" if name.startswith("dense") else name[-2:]
-        for name, parameter in refitted.named_parameters()
-        if parameter.requires_grad
-    }
-    assert found == free
+def test_lagged_powers_are_the_mean_of_every_bin_and_of_every_sub_band_of_every_frame() -> None:
+    inputs = np.random.default_rng(5).normal(size=(2, 100, 128)).astype(np.float32)
+    found = lagged_powers(torch.from_numpy(inputs)).numpy()
+    assert found.shape == (2, 928)
+    for window in range(2):
+        expected = [inputs[window, :, one_bin].mean() for one_bin in range(128)]
+        for frame in range(100):
+            expected += [inputs[window, frame, 16 * band : 16 * band + 16].mean() for band in range(8)]
+        np.testing.assert_allclose(found[window], expected, atol=1e-6)
 
 
-@pytest.mark.parametrize("frozen_layers", [-1, 3])
-def test_more_layers_than_there_are_cannot_be_frozen(frozen_layers: int) -> None:
-    with pytest.raises(InvalidArgumentError, match="choose 0 to 2"):
-        refittable_copy(new_predictor(SMALL, seed=1), frozen_layers)
+def test_a_hybrid_begins_by_predicting_exactly_what_its_lstm_does() -> None:
+    predictor = new_predictor(SMALL, seed=6)
+    hybrid = hybrid_of(predictor)
+    inputs = torch.randn(5, 100, 128)
+    with torch.inference_mode():
+        np.testing.assert_allclose(hybrid(inputs).numpy(), predictor(inputs).numpy(), atol=1e-6)
+        features = hybrid.features(inputs)
+        assert torch.equal(features[:, :5], predictor.features(inputs))
+        assert torch.equal(features[:, 5:], lagged_powers(inputs))
+
+
+def test_a_hybrid_has_weights_of_its_own() -> None:
+    predictor = new_predictor(SMALL, seed=6)
+    hybrid = hybrid_of(predictor)
+    with torch.no_grad():
+        for parameter in hybrid.parameters():
+            parameter.add_(1)
+    for name, value in new_predictor(SMALL, seed=6).state_dict().items():
+        assert torch.equal(predictor.state_dict()[name], value)
+
+
+def test_a_linear_predictor_that_knows_nothing_predicts_the_mean_of_the_input() -> None:
+    with torch.inference_mode():
+        assert not blank_linear()(torch.randn(2, 100, 128)).any()
+
+
+def test_windows_are_standardised_as_in_every_program() -> None:
+    random = np.random.default_rng(1)
+    codes = random.integers(0, 256, (4, 125, 128), dtype=np.uint8)
+    codes[1] = 80  # steadier than its own quantisation
+    codes[2] = random.integers(100, 102, (125, 128))
+    standardised, mean, deviation = (values.numpy() for values in standardise(torch.from_numpy(codes)))
+    expected, expected_mean, expected_deviation = scoring.standardise(codes)
+    np.testing.assert_allclose(mean[:, 0, 0], expected_mean, rtol=1e-6)
+    np.testing.assert_allclose(deviation[:, 0, 0], expected_deviation, rtol=1e-6)
+    np.testing.assert_allclose(standardised, expected, atol=1e-5)
+
+
+def test_standardising_leaves_the_codes_as_they_were() -> None:
+    codes = torch.randint(0, 256, (2, 125, 128), dtype=torch.uint8)
+    before = codes.clone()
+    standardise(codes)
+    assert torch.equal(codes, before)
 
 
 def test_a_copy_for_a_refit_leaves_the_original_as_it_was() -> None:

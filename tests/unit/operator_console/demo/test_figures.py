@@ -10,17 +10,26 @@ from hypothesis import strategies as st
 
 from bandwatch.lte.anomalies import KINDS, Anomaly
 from bandwatch.spectrogram.bands import FRAME_SECONDS
+from bandwatch.spectrogram.scoring import STANDING_WINDOWS
+from observer_agent.detection.detector import ScoredWindows
+from observer_agent.detection.inspection import Inspection
+from observer_agent.detection.pipeline import FrameBatch, Run
 from operator_console.demo.figures import (
     GUARD_S,
     WINDOW_S,
+    CellFigures,
     Inspected,
+    Share,
     anomalous_windows,
     clean_frames,
     normal_windows,
+    read_inspected,
     share,
 )
 from operator_console.demo.plan import BURST_S, bursts
+from operator_console.demo.report import write_report
 from operator_console.demo.simulated import simulated_plan
+from operator_console.demo.stages import DemoResult
 
 STRIDE = 25
 
@@ -37,7 +46,8 @@ def _stream(seconds: float, flagged: tuple[int, ...] = (), runs: tuple[int, ...]
         first_frames=firsts,
         stream_s=(firsts * FRAME_SECONDS).astype(np.float64),
         error_db=np.ones(len(firsts)),
-        threshold_db=np.full(len(firsts), 2.0),
+        score="error",
+        threshold=2.0,
         anomalous=anomalous,
         serials=np.ones(len(firsts), np.int64),
         predicted=np.zeros((len(firsts), 25, 128), np.uint8),
@@ -61,6 +71,16 @@ def test_a_normal_window_shares_no_frame_with_an_anomaly(start_s: float, length_
         assert not ((frames_s > start_s - GUARD_S / 2) & (frames_s < stop_s + GUARD_S / 2)).any()
 
 
+def test_a_normal_window_looks_back_on_no_window_that_shared_a_frame_with_an_anomaly() -> None:
+    stream = _stream(1.5)
+    burst = Anomaly("power-3db", 0.5, 0.52, 0.0)
+    normal = normal_windows(stream, [burst])
+    seen = (stream.stream_s < 0.52) & (stream.stream_s + WINDOW_S > 0.5)
+    for window in np.flatnonzero(normal):
+        assert not seen[max(0, window - STANDING_WINDOWS + 1) : window + 1].any()
+    assert normal.sum() >= len(normal) - seen.sum() - STANDING_WINDOWS - 2
+
+
 def test_only_windows_that_predict_inside_a_burst_count_as_anomalous() -> None:
     stream = _stream(1.0)
     found = stream.stream_s[anomalous_windows(stream, [Anomaly("down-33", 0.5, 0.52, -30.0)])]
@@ -79,6 +99,60 @@ def test_a_share_counts_over_all_observers() -> None:
 def test_clean_frames_end_where_anomalies_may_begin_or_the_stream_breaks() -> None:
     assert len(clean_frames(_stream(1.0), clean_s=0.5)) == round(0.5 / FRAME_SECONDS)
     assert len(clean_frames(_stream(1.0, runs=(0, 700)), clean_s=0.5)) == 700
+
+
+def test_the_figures_come_from_what_the_agent_itself_wrote(tmp_path: Path) -> None:
+    inspection = Inspection(tmp_path)
+    codes = np.random.default_rng(1).integers(0, 256, (300, 128), np.uint8)
+    scores = {"band": np.array([7, np.nan], np.float32), "error": np.array([1.5, np.inf], np.float32)}
+    windows = ScoredWindows(
+        model="models/m",
+        serial=4,
+        first_frames=np.array([0, 25]),
+        error_db=scores["error"],
+        score="band",
+        scores=scores,
+        threshold=6.5,
+        false_alarm_rate=0.01,
+        anomalous=np.array([True, False]),
+        predicted=np.full((2, 25, 128), 9.4, np.float32),
+    )
+    inspection.write(FrameBatch(codes, 0, Run(0, 0, 1e6), 0.0, 4, windows))
+    inspection.close()
+    read = read_inspected(tmp_path)
+    np.testing.assert_array_equal(read.frames, codes)
+    assert (read.score, read.threshold, read.anomalous.tolist()) == ("band", 6.5, [True, False])
+    assert (read.error_db.tolist(), read.serials.tolist()) == ([1.5, float("inf")], [4, 4])
+    assert np.unique(read.predicted).tolist() == [9]
+
+
+def test_a_report_says_which_student_was_not_released_and_by_which_score_windows_were_judged(tmp_path: Path) -> None:
+    plan = simulated_plan(tmp_path)
+    figures = CellFigures(
+        cell="cells/oak",
+        band="bands/b880",
+        teacher="models/t",
+        student="models/s",
+        serial=1,
+        observers=3,
+        training_s=18.0,
+        teacher_error_db=2.8,
+        student_error_db=2.9,
+        evaluated_windows=100,
+        order_to_active_s=3.0,
+        score="combined",
+        threshold=3.456,
+        stated_false_alarm_rate=0.01,
+        false_alarms=Share(1, 100),
+        detection=dict.fromkeys(plan.kinds, Share(1, 2)),
+        anomalies_reported=5,
+        remark="2.90 dB is not below 2.80 dB: not released",
+    )
+    inspected = {observer.id: _stream(0.1) for observer in plan.observers}
+    write_report(DemoResult(plan, (figures,), {"Measuring": 1.0}, inspected), tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text()
+    assert "<li>cells/oak: 2.90 dB is not below 2.80 dB: not released.</li>" in page
+    assert "3.46 (combined)" in page
 
 
 @given(first_s=st.floats(0, 10), length_s=st.floats(0.1, 2))

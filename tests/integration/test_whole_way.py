@@ -1,0 +1,53 @@
+"""From radio to a student that its cell's data chose, and to windows judged by it: the real programs."""
+
+import json
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from bandwatch.wire.v1.model_pb2 import TRAINING_RUN_STATE_SUCCEEDED, TrainingRun
+from operator_console.coordinator_client import AdminClient
+from tests.integration.platforms import agent, register, running, until
+
+
+def _ended(client: AdminClient, run: TrainingRun) -> TrainingRun:
+    *_, ended = client.watch_run(run.name, poll_s=0.2)
+    assert ended.state == TRAINING_RUN_STATE_SUCCEEDED, ended.last_error
+    return ended
+
+
+@pytest.mark.slow
+def test_a_student_is_made_of_what_is_there_released_if_it_is_better_and_judges_by_its_own_score(
+    open_folder: Path,
+) -> None:
+    with running(open_folder) as stack, AdminClient(stack.address, stack.operator_token) as client:
+        token = register(client, timedelta(seconds=8))
+        with agent(open_folder, stack, token, seconds=8):
+            until(lambda: client.segment_totals().span.total_seconds() > 7.5, "radio stored")
+        order = client.create_teacher_run("bands/north", max_epochs=1, stride_frames=50, release_on_success=True)
+        teacher = _ended(client, order)
+        order = client.create_student_run(
+            "cells/oak", frozen_layers=2, max_epochs=1, stride_frames=50, release_on_success=True
+        )
+        run = _ended(client, order)
+        model, released = client.get_model(run.model), next(client.list_releases())
+        with agent(open_folder, stack, token, seconds=2, INSPECT=open_folder / "seen", EXIT_AT_END=True) as listening:
+            assert listening.wait(60) == 0
+        reported = list(client.list_anomalies())
+
+    assert list(run.student.teachers) == [teacher.model]
+    assert {candidate.family for candidate in model.content.candidates} >= {"lstm-predictor", "linear", "hybrid"}
+    assert model.content.choice
+    content = model.content
+    beaten = not content.HasField("parent_error") or content.error.mean_db < content.parent_error.mean_db
+    assert (released.model == model.name) == beaten == (run.remark == "")
+
+    lines = [json.loads(line) for line in (open_folder / "seen" / "scores.jsonl").read_text().splitlines()]
+    assert len(lines) > 200
+    assert {line["serial"] for line in lines} == {released.serial}
+    assert {line["score"] for line in lines} == {content.default_score}  # all models of this version have the same
+    assert all(line["scores"].keys() == {table.score for table in content.scores} for line in lines)
+    flagged = [line for line in lines if line["anomalous"]]
+    assert all(line["value"] == line["scores"][line["score"]] > line["threshold"] for line in flagged)
+    assert sorted(anomaly.value for anomaly in reported) == pytest.approx(sorted(line["value"] for line in flagged))

@@ -1,0 +1,1 @@
+"""Judges models and methods on recordings, on frames, and against one another."""

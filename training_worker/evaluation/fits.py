@@ -1,0 +1,45 @@
+"""Networks fitted by Adam for a comparison, which keep nothing on disk."""
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from training_worker.evaluation.telling import Say
+from training_worker.learning.dataset import WindowSet
+from training_worker.learning.fit import FitOptions, fit
+from training_worker.learning.networks import LstmConfig, LstmPredictor, PredictorT, new_predictor
+
+HELD_OUT_FOLD: Final = 0
+"""Fold of blocks of time that stops a fit early."""
+TEACHER_STRIDE: Final = 8
+"""Frames between the starts of a teacher's windows."""
+STUDENT_STRIDE: Final = 4
+"""Frames between the starts of a student's windows."""
+
+
+def fit_teacher(segments: Sequence[npt.NDArray[np.uint8]], max_epochs: int, seed: int, say: Say) -> LstmPredictor:
+    """Return an LSTM predictor of two layers fitted to segments uint8 [frames, 128].
+
+    Raises:
+        FailedPreconditionError: The segments hold too little data.
+    """
+    windows = WindowSet.cut(segments, TEACHER_STRIDE, seed)
+    options = FitOptions(max_epochs=max_epochs, seed=seed)
+    return fit_by_adam(new_predictor(LstmConfig(), seed), windows, options, "the teacher", say)
+
+
+def fit_by_adam(start: PredictorT, windows: WindowSet, options: FitOptions, what: str, say: Say) -> PredictorT:
+    """Return a copy of a network fitted to windows, stopped early by one fold of them; `what` names it to people."""
+    with tempfile.TemporaryDirectory(prefix="bandwatch-fit-") as folder:
+        return fit(
+            start,
+            windows,
+            HELD_OUT_FOLD,
+            options,
+            Path(folder) / "checkpoint",
+            lambda epoch, *_: say(f"fitting {what}: epoch {epoch} of at most {options.max_epochs}"),
+        )

@@ -1,0 +1,73 @@
+"""The comparison of ways to a student, as tables for people."""
+
+from collections.abc import Sequence
+
+from training_worker.evaluation.telling import markdown_table, percent
+from training_worker.evaluation.transfer import METHODS, Transfer
+
+_NOTE = """\
+Error on the rest of each recording, which nothing was fitted on, as mean (deviation). `family` is the exact student of
+the family with the lowest error on left-out blocks, which is the one that a training run would publish."""
+_SECONDS_NOTE = """\
+Seconds on this machine. `exact` is the solution with its cross-validation; `features` is the one pass of the teacher's
+layers that it shares with the calibration, and counts extra. `sgd` and `self` pass through the network in every epoch.
+`families` solves every family."""
+_RATES_NOTE = """\
+Realised false-alarm rate of the exact student's error on the rest, for thresholds that were to give 1 %. `fitted` is a
+quantile of windows that were fitted. `missed` is the share of sudden anomalies that the default threshold misses and
+one matched to 1 % on the rest detects."""
+
+
+def tables(found: Sequence[Transfer]) -> str:
+    """Return Markdown: errors, times, and false alarms."""
+    errors = _errors(found)
+    return "\n\n".join([_NOTE, errors, _SECONDS_NOTE, _times(found), _RATES_NOTE, _rates(found)])
+
+
+def _errors(found: Sequence[Transfer]) -> str:
+    heads = ["recording", *(f"{name} dB" for name in METHODS), "exact / self", "exact / sgd", "family dB", "family"]
+    rows = [
+        [
+            one.recording,
+            *(f"{one.errors_db[name][0]:.3f} ({one.errors_db[name][1]:.3f})" for name in METHODS),
+            *(f"{one.errors_db['exact'][0] / one.errors_db[name][0]:.3f}" for name in ("self", "sgd")),
+            *_family(one),
+        ]
+        for one in found
+    ]
+    return markdown_table(heads, rows)
+
+
+def _family(one: Transfer) -> list[str]:
+    family = one.further.get("family")
+    return [f"{one.errors_db[family][0]:.3f}", family] if family else ["", "not compared"]
+
+
+def _times(found: Sequence[Transfer]) -> str:
+    names = list(dict.fromkeys(name for one in found for name in one.seconds if name != "cross"))
+    rows = [
+        [
+            one.recording,
+            *(f"{one.seconds[name]:.3g}" if name in one.seconds else "" for name in names),
+            f"{one.seconds['sgd'] / one.seconds['exact']:.0f}",
+        ]
+        for one in found
+    ]
+    return markdown_table(["recording", *(f"{name} s" for name in names), "sgd / exact"], rows)
+
+
+def _rates(found: Sequence[Transfer]) -> str:
+    costs = [(cost["kind"], cost["sir_db"]) for cost in found[0].further["detection_cost"] if cost["score"] == "error"]
+    heads = ["recording", *found[0].false_alarms, "threshold dB", "needed s"]
+    heads += [f"missed {kind} {sir_db:g} dB" for kind, sir_db in costs]
+    rows = [
+        [
+            one.recording,
+            *(percent(rate) for rate in one.false_alarms.values()),
+            f"{one.further['threshold_db']:.2f}",
+            f"{one.further['needed_seconds']:.2g}",
+            *(percent(cost["missed"]) for cost in one.further["detection_cost"] if cost["score"] == "error"),
+        ]
+        for one in found
+    ]
+    return markdown_table(heads, rows)
