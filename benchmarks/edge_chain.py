@@ -30,17 +30,27 @@ import torch
 from numpy.lib.stride_tricks import sliding_window_view
 
 from bandwatch.artifacts.golden import golden_windows
-from bandwatch.artifacts.manifest import BlobReference, ErrorStatistics, Manifest, ModelContent, TensorEntry, Threshold
+from bandwatch.artifacts.manifest import (
+    SCORES,
+    BlobReference,
+    ErrorStatistics,
+    Manifest,
+    ModelContent,
+    ScoreTable,
+    TensorEntry,
+)
 from bandwatch.lte.cell import CellConfig, SimulatedCell
 from bandwatch.lte.channel import ChannelConfig
 from bandwatch.spectrogram.bands import FRAME_BINS, FRAME_SECONDS, WINDOW_FRAMES, Band
 from bandwatch.spectrogram.resampling import Resampler
 from bandwatch.spectrogram.samples import decode_samples, encode_samples
+from observer_agent.detection.detector import DetectionOptions
 from observer_agent.detection.model import ScoringModel, load_model
 from observer_agent.detection.pipeline import FrameBatch, Pipeline
 from observer_agent.receivers.blocks import BLOCK_SECONDS, Block
-from training_worker.learning.export import Tensors, export_graph, score, tensors
-from training_worker.learning.networks import FAMILY, LstmConfig, new_predictor
+from training_worker.learning.export import OUTPUTS, Session, Tensors, export_graph, tensors
+from training_worker.learning.networks import LSTM, LstmConfig, new_predictor
+from training_worker.learning.scores import Scorer, no_statistics
 
 WIDTH_HZ: Final = 5e6
 CENTER_HZ: Final = 881.5e6
@@ -49,6 +59,7 @@ STRIDES: Final = (25, WINDOW_FRAMES)
 """The agent's default, at which every frame is judged, and windows side by side."""
 FFT_SEGMENTS: Final = 32 * 19
 """Welch segments that the chain transforms in one call: they stay in the core's own cache."""
+THRESHOLD: Final = {"false_alarm_rate": 0.01, "gaussian": 4.0, "empirical": 4.0, "bound": 4.0}
 CHAIN_STEPS: Final = {
     "samples to complex64": "decode_samples",
     "clipped share": "clipped_share",
@@ -107,9 +118,9 @@ class Chain:
         pipeline = Pipeline(
             StoredReceiver(b""),
             Band(CENTER_HZ, WIDTH_HZ),
-            stride_frames=self._stride,
-            false_alarm_rate=0.01,
-            threshold_method="empirical",
+            DetectionOptions(
+                stride_frames=self._stride, false_alarm_rate=0.01, score="default", threshold_method="bound"
+            ),
         )
         return (pipeline.push(block, self._model) for block in self._blocks)
 
@@ -139,7 +150,7 @@ class Bare:
 
     def _predict(self) -> None:
         for windows in self._windows:
-            self._session.run(["error_db", "predicted"], {"codes": windows})
+            self._session.run(list(OUTPUTS), {"codes": windows})
 
 
 def main() -> None:
@@ -149,8 +160,8 @@ def main() -> None:
     _pin(core)
     raw = _stored_cell(options.seconds)
     blocks = list(StoredReceiver(raw).blocks(threading.Event()))
-    predictor = new_predictor(LstmConfig(), seed=0)
-    graph, weights = export_graph(predictor), tensors(predictor)
+    scorer = Scorer(new_predictor(LstmConfig(), seed=0), no_statistics())
+    graph, weights = export_graph(scorer), tensors(scorer)
     model, session = _released(graph, weights), _bare_session(graph, weights)
     passes: list[Pass] = []
     steps_ms: dict[int, dict[str, float]] = {}
@@ -204,16 +215,20 @@ def _released(graph: bytes, weights: Tensors) -> ScoringModel:
         blobs[digest] = content
         return BlobReference(digest=digest, size_bytes=len(content))
 
-    golden_db, _ = score(graph, weights, golden_windows(4))
+    golden_db = Session(graph, weights).score(golden_windows(4)).error_db
+    calibrated = [
+        {"score": score, "log_mean": 0.0, "log_deviation": 1.0, "thresholds": [THRESHOLD]} for score in SCORES
+    ]
     content = ModelContent(
-        family=FAMILY,
+        family=LSTM,
         graph=keep(graph),
         tensors=tuple(
             TensorEntry(name=name, shape=array.shape, blob=keep(array.tobytes())) for name, array in weights.items()
         ),
         frozen_layers=0,
         error=ErrorStatistics(mean_db=3.0, deviation_db=0.3, windows=100),
-        thresholds=(Threshold(false_alarm_rate=0.01, gaussian_db=4.0, empirical_db=4.0),),
+        scores=tuple(map(ScoreTable.model_validate, calibrated)),
+        default_score="combined",
         golden_errors_db=tuple(golden_db.tolist()),
     )
     manifest = Manifest(

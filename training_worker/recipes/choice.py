@@ -7,11 +7,12 @@ import numpy as np
 import numpy.typing as npt
 
 from bandwatch.artifacts.manifest import Candidate
+from bandwatch.errors import InvalidArgumentError
 from bandwatch.spectrogram.bands import FRAME_SECONDS
 from training_worker.learning.calibration import error_statistics
 from training_worker.learning.dataset import WindowSet
 from training_worker.learning.networks import Predictor
-from training_worker.recipes.families import solve_own
+from training_worker.recipes.families import possible_families, solve_own
 from training_worker.recipes.progress import part_of
 
 JUDGED_S: Final = 60.0
@@ -42,6 +43,21 @@ def chosen_teacher(
         tried.append(Candidate(family=one.family, teacher=name, error=errors[0], unadapted_error=errors[1]))
     ranked = sorted(tried, key=lambda candidate: candidate.error.mean_db)
     return ranked[0].teacher, tuple(tried), _why(ranked)
+
+
+def suitable_teachers(teachers: Mapping[str, Predictor], families: Sequence[str]) -> dict[str, Predictor]:
+    """Return the teachers that can have a student of every family named.
+
+    Raises:
+        InvalidArgumentError: There are teachers, and none of them can.
+    """
+    suitable = {name: one for name, one in teachers.items() if set(families) <= set(possible_families(one))}
+    if teachers and not suitable:
+        raise InvalidArgumentError(
+            f"none of {', '.join(teachers)} can have a student of the family {' or '.join(families)}: "
+            "name another teacher, or leave the family open"
+        )
+    return suitable
 
 
 def first_seconds(segments: Sequence[Codes], seconds: float) -> list[Codes]:

@@ -52,7 +52,7 @@ def solved_families(
     Raises:
         InvalidArgumentError: A family does not fit the teacher.
     """
-    possible = _possible(parent)
+    possible = possible_families(parent)
     wanted = tuple(families) or possible
     for family in wanted:
         if family not in possible:
@@ -88,7 +88,8 @@ def why_lowest(best: Solved, solved: Sequence[Solved]) -> str:
     return f"{best.family} has the lowest error on {FOLDS} left-out folds of time: {errors}."
 
 
-def _possible(parent: Predictor | None) -> tuple[str, ...]:
+def possible_families(parent: Predictor | None) -> tuple[str, ...]:
+    """Return the families that a student of a teacher, or of none, can be of."""
     match parent:
         case None:
             return (networks.LINEAR,)

@@ -14,7 +14,7 @@ from training_worker.learning.dataset import WindowSet
 from training_worker.learning.fit import FitOptions, fit
 from training_worker.learning.networks import Predictor
 from training_worker.learning.restore import load_predictor
-from training_worker.recipes.choice import chosen_teacher
+from training_worker.recipes.choice import chosen_teacher, suitable_teachers
 from training_worker.recipes.families import (
     Solved,
     candidate,
@@ -69,6 +69,7 @@ def build_student(
     """
     tell = ProgressReporter(report).tell
     loaded = {name: load_predictor(teacher.family, teacher.tensors) for name, teacher in teachers.items()}
+    loaded = suitable_teachers(loaded, options.families)
     name, tried, why_teacher = chosen_teacher(
         loaded, segments, options.stride_frames, options.seed, lambda share: tell("choosing a teacher", 0.2 * share)
     )
