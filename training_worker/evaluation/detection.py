@@ -31,7 +31,7 @@ from training_worker.learning.networks import LstmPredictor
 FAMILIES: Final = (AUTO, networks.LSTM, networks.LINEAR, networks.HYBRID)
 """Families of students that are compared unless others are asked for."""
 JUDGED_STRIDE: Final = 5
-"""Frames between the starts of the windows that everything is judged on: target frames of every fifth do not overlap."""
+"""Frames between the starts of the windows that everything is judged on; every fifth has target frames of its own."""
 
 Values = npt.NDArray[np.float32]
 
@@ -151,7 +151,7 @@ def detect_on(
     windows = WindowSet.cut([local], STUDENT_STRIDE, options.seed)
     students, taken = student_methods(teacher, windows, options.families, clean, JUDGED_STRIDE, say)
     methods = [*students, *baseline_methods(windows, clean, say)]
-    found = []
+    found: list[Detection] = []
     for injected in anomalies:
         by_mode = _windows_of(recording, clean, options.local_s, injected)
         for mode in MODES:

@@ -1,7 +1,7 @@
 """Methods to compare: students of every family with all of their scores, and simple ones with one score each."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import numpy as np
@@ -11,7 +11,7 @@ from training_worker.evaluation.judging import Judge, Scores, judge_of
 from training_worker.evaluation.telling import Say
 from training_worker.evaluation.thresholds import threshold_of
 from training_worker.learning.baselines import BASELINES, Baseline
-from training_worker.learning.calibration import FALSE_ALARM_RATES, calibrate
+from training_worker.learning.calibration import calibrate
 from training_worker.learning.dataset import FOLDS, Indices, WindowSet
 from training_worker.learning.networks import LstmPredictor
 from training_worker.recipes.families import solved_families
@@ -125,13 +125,6 @@ def baseline_methods(local: WindowSet, windows: Codes, say: Say) -> list[Method]
         say(f"fitting {name}")
         methods.append(BaselineMethod(fit, local, windows))
     return methods
-
-
-def default_thresholds(method: Method) -> Mapping[str, Mapping[float, float]]:
-    """Return the thresholds of each score of a method by their nominal rate."""
-    return {
-        score: {rate: method.default_threshold(score, rate) for rate in FALSE_ALARM_RATES} for score in method.clean
-    }
 
 
 def _all(local: WindowSet) -> Indices:

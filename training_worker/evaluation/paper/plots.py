@@ -130,7 +130,7 @@ def waterfalls(rows: Mapping[str, Mapping[str, Floats]], frame_ms: float) -> str
                 frames = pictures[column]
                 extent = (0.0, len(frames) * frame_ms, 0.0, float(frames.shape[1]))
                 scale = {"vmin": -12, "vmax": 12, "cmap": "RdBu_r"} if column == "residual" else {"vmin": low, "vmax": high}
-                panel.imshow(frames.T, origin="lower", aspect="auto", extent=extent, interpolation="nearest", **scale)
+                panel.imshow(frames.T, origin="lower", aspect="auto", extent=extent, interpolation="none", **scale)
                 panel.set_yticks([])
                 if panels is axes[0]:
                     panel.set_title(column, fontsize=9)
