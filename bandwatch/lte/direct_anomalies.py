@@ -30,18 +30,16 @@ class FramesWithAnomalies:
         timetable: Anomalies that do not overlap, in any order, in seconds since the first frame began. The receiver is
             tuned to the middle of the band, and "down-..." take their share of the band.
         bins: The bins of the band.
-        seed: 0 or more.
 
     Raises:
         InvalidArgumentError: Anomalies overlap, or interference lies outside what the sample rate can show.
     """
 
-    def __init__(self, source: FrameSource, timetable: Sequence[Anomaly], bins: BandBins, seed: int) -> None:
-        AnomalyMixer(timetable, bins.sample_rate_hz, seed, bins.width_hz)  # refuses what cannot be
+    def __init__(self, source: FrameSource, timetable: Sequence[Anomaly], bins: BandBins) -> None:
+        AnomalyMixer(timetable, bins.sample_rate_hz, 0, bins.width_hz)  # refuses what cannot be
         self._source = source
         self._timetable = sorted(timetable, key=lambda anomaly: anomaly.start_s)
         self._bins = bins
-        self._seed = seed
         self._levels = FrameLevels(bins)
         self._references: dict[int, float] = {}
         self._frame = 0
@@ -71,7 +69,7 @@ class FramesWithAnomalies:
     ) -> FramePowers:
         """Return the frames with one anomaly."""
         anomaly = self._timetable[number]
-        seen = look(anomaly.kind, anomaly.offset_hz, self._bins, (self._seed, number))
+        seen = look(anomaly.kind, anomaly.offset_hz, self._bins)
         share = self._share(starts_s, anomaly.start_s, anomaly.stop_s)
         power = np.float32(reference * 10 ** (anomaly.ratio_db / 10)) * share
         kept = 1 - share * (1 - seen.kept)

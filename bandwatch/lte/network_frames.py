@@ -15,11 +15,11 @@ from bandwatch.lte.uplink_symbols import subcarrier_hz
 
 def scene_frames(scene: Scene) -> DirectFrames:
     """Return the frames of a scene."""
-    speckle, control, anomalies = scene.chance.spawn(3)
+    speckle, control = scene.chance.spawn(2)
     bins = scene_bins(scene)
     source = mean_frames(scene, bins, np.random.Generator(np.random.SFC64(control)))
     if scene.timetable:
-        source = FramesWithAnomalies(source, scene.timetable, bins, int(anomalies.generate_state(1)[0]))
+        source = FramesWithAnomalies(source, scene.timetable, bins)
     return DirectFrames(source, Speckle(bins, speckle))
 
 

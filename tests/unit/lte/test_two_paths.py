@@ -149,7 +149,7 @@ def direct(
     scene = scene_of(anomalies, **changes)
     bins, frames = scene_bins(scene), slice(SETTLED, SETTLED + count)
     rng = None if control is None else np.random.Generator(np.random.SFC64(control))
-    powers = FramesWithAnomalies(mean_frames(scene, bins, rng), anomalies, bins, seed=0).next_block()
+    powers = FramesWithAnomalies(mean_frames(scene, bins, rng), anomalies, bins).next_block()
     if control is None:
         return powers.mean[frames].astype(np.float64)
     drawn_db = Speckle(bins, np.random.SeedSequence(control)).draw_db(powers)[frames]
