@@ -10,16 +10,20 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 
+from bandwatch import names
 from bandwatch.errors import BandwatchError, ConflictError, FailedPreconditionError, InvalidArgumentError
 from bandwatch.logs import configure_logs
+from training_worker.evaluation.command import evaluate
 
 cli = typer.Typer(
     name="bandwatch-worker",
-    help="A training worker: builds teachers and students that the coordinator orders. "
+    help="A training worker: builds teachers and students that the coordinator orders, and judges them. "
     "Settings come from the environment as BANDWATCH_WORKER_...; `settings` lists them.",
     no_args_is_help=True,
     add_completion=False,
+    rich_markup_mode="markdown",  # paragraphs of help may be longer than a line
 )
+cli.add_typer(evaluate)
 
 
 @cli.command()
@@ -56,27 +60,38 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-@cli.command()
-def evaluate(
-    frames: Annotated[
-        list[Path], typer.Argument(help="Files of contiguous frames: 128 half-dB codes each, one byte a code.")
+@cli.command("import-keras")
+def import_keras(
+    file: Annotated[Path, typer.Argument(help="HDF5 file that Keras 2 wrote: a whole model or its weights.")],
+    recording: Annotated[
+        list[Path], typer.Option(help="SigMF recording to score and calibrate it on. May be repeated.")
     ],
-    model: Annotated[list[str], typer.Option(help="Published model to apply, as models/NAME. May be repeated.")],
-    stride_frames: Annotated[int, typer.Option(min=1, help="Frames between the starts of windows.")] = 25,
+    band: Annotated[
+        str, typer.Option(help="Band to register the model for, as bands/NAME; nothing is registered without it.")
+    ] = "",
+    onnx: Annotated[Path | None, typer.Option(help="File to write the model to as one ONNX file.")] = None,
+    stride_frames: Annotated[int, typer.Option(min=1, help="Frames between the starts of windows.")] = 8,
 ) -> None:
-    """Print as JSON what error published models make on frames, such as those an agent wrote with --inspect."""
-    import numpy as np
+    """Make a model of a network that was trained with Keras 2, as the seed paper's authors published theirs.
 
-    from bandwatch.spectrogram.bands import FRAME_BINS
+    That is three times LSTM (64 units, hard-sigmoid gates) and batch normalisation, then a dense layer of 3200. Needs
+    h5py: install bandwatch[keras]. With --band the model is registered with the coordinator, as a teacher for students.
+
+    Example: bandwatch-worker import-keras teacher.h5 --recording cell.sigmf-meta --band bands/b880
+    """
+    from training_worker import importing
     from training_worker.coordinator_client import open_client
-    from training_worker.execution import fetch_model
-    from training_worker.recipes.evaluate import evaluate as apply
+    from training_worker.learning.export import self_contained
     from training_worker.settings import WorkerSettings
 
-    given = WorkerSettings()
-    segments = [np.fromfile(path, np.uint8).reshape(-1, FRAME_BINS) for path in frames]
-    with open_client(given.coordinator, given.token_file, given.data_dir) as client:
-        found = {name: apply(fetch_model(client, name), segments, stride_frames).model_dump() for name in model}
+    model = importing.read_model(file, recording, stride_frames, lambda told: typer.echo(told.stage, err=True))
+    if onnx is not None:
+        onnx.write_bytes(self_contained(model.graph, model.tensors))
+    found: dict[str, object] = {"family": model.family, "error": model.error.model_dump()}
+    if band:
+        given = WorkerSettings()
+        with open_client(given.coordinator, given.token_file, given.data_dir) as client:
+            found["model"] = importing.register(client, names.bands.name(names.bands.id(band)), model)
     typer.echo(json.dumps(found))
 
 

@@ -200,6 +200,18 @@ class TrainingClient:
             )
 
     @_retried
+    def import_model(self, band: str, content: ModelContent) -> str:
+        """Register a model of a band that no run made, and return its name.
+
+        Raises:
+            NotFoundError: There is no such band.
+            FailedPreconditionError: A part of the model was not stored.
+        """
+        request = training_service_pb2.ImportModelRequest(band=band, content=content_to_message(content))
+        with bandwatch_errors():
+            return self._service.ImportModel(request, timeout=CALL_DEADLINE_S).model.name
+
+    @_retried
     def finish(self, lease: Lease, content: ModelContent, parent: str | None) -> str:
         """Register the run's model, with the teacher that it started from, if any, and return its name.
 

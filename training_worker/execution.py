@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from bandwatch.artifacts.manifest import BlobReference, ModelContent, TensorEntry
 from training_worker.coordinator_client import ClaimedRun, StudentOrder, TrainingClient, open_client
 from training_worker.learning.networks import LSTM
+from training_worker.publishing import published
 from training_worker.recipes.progress import Progress
 from training_worker.recipes.student import StudentOptions, build_student
 from training_worker.recipes.teacher import TeacherOptions, build_teacher
@@ -27,7 +27,7 @@ def execute(settings: WorkerSettings, run: ClaimedRun) -> str:
     workspace = workspace_of(settings.data_dir, run.lease.run)
     with open_client(settings.coordinator, settings.token_file, settings.data_dir) as client:
         trained = _train(client, run, workspace, _reporter(client, run))
-        return client.finish(run.lease, _published(client, trained), trained.parent)
+        return client.finish(run.lease, published(client, trained), trained.parent)
 
 
 def _train(
@@ -74,27 +74,3 @@ def fetch_model(client: TrainingClient, model: str) -> TeacherModel:
         tensor.name: np.frombuffer(client.blob(tensor.blob), "<f4").reshape(tensor.shape) for tensor in content.tensors
     }
     return TeacherModel(content.family, client.blob(content.graph), weights)
-
-
-def _published(client: TrainingClient, trained: TrainedModel) -> ModelContent:
-    """Store the parts of a model and return its content: tensors that a teacher has too are there already."""
-    return ModelContent(
-        family=trained.family,
-        graph=client.store(trained.graph),
-        tensors=tuple(
-            TensorEntry(name=name, shape=values.shape, blob=_stored(client, values))
-            for name, values in sorted(trained.tensors.items())
-        ),
-        frozen_layers=trained.frozen_layers,
-        error=trained.error,
-        scores=trained.scores,
-        default_score=trained.default_score,
-        golden_errors_db=trained.golden_errors_db,
-        parent_error=trained.parent_error,
-        candidates=trained.candidates,
-        choice=trained.choice,
-    )
-
-
-def _stored(client: TrainingClient, values: npt.NDArray[np.float32]) -> BlobReference:
-    return client.store(np.ascontiguousarray(values, dtype="<f4").tobytes())

@@ -243,7 +243,7 @@ class RunSegment(Entity):
 
 
 class Model(Entity):
-    """An immutable trained model. One run makes one."""
+    """An immutable trained model. One run makes one; an imported model has none."""
 
     __tablename__ = "models"
 
@@ -251,7 +251,7 @@ class Model(Entity):
     band_id: Mapped[str] = mapped_column(ForeignKey(Band.id))
     cell_id: Mapped[str | None] = mapped_column(ForeignKey(Cell.id))
     parent_id: Mapped[str | None] = mapped_column(ForeignKey("models.id"))
-    run_id: Mapped[str] = mapped_column(ForeignKey(TrainingRun.id), unique=True)
+    run_id: Mapped[str | None] = mapped_column(ForeignKey(TrainingRun.id), unique=True)
     content: Mapped[dict[str, Any]]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
 

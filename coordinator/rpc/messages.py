@@ -185,7 +185,7 @@ def model_message(model: entities.Model) -> model_pb2.Model:
         band=names.bands.name(model.band_id),
         cell=names.cells.name(model.cell_id) if model.cell_id else "",
         parent=names.models.name(model.parent_id) if model.parent_id else "",
-        run=names.runs.name(model.run_id),
+        run=names.runs.name(model.run_id) if model.run_id else "",
         content=content_to_message(model.trained_content),
         create_time=_time(model.created_at),
     )

@@ -128,10 +128,18 @@ class TrainingServicer(training_service_pb2_grpc.TrainingServiceServicer):
         self._notices.hint(concerned)
         return response
 
+    async def ImportModel(self, request: pb.ImportModelRequest, context: Context) -> pb.ImportModelResponse:
+        """Register a model that no run made."""
+        content = content_from_message(request.content)
+        self._require_blobs(content)
+        async with self._registry.transaction() as session:
+            model = await models.import_model(session, names.bands.id(request.band), content)
+        return pb.ImportModelResponse(model=model_message(model))
+
     def _require_blobs(self, content: ModelContent) -> None:
         missing = [blob.digest for blob in content.blobs() if not self._publisher.blobs.contains(blob.digest)]
         if missing:
-            raise FailedPreconditionError(f"blob {missing[0]} was not stored; call WriteBlob before FinishRun")
+            raise FailedPreconditionError(f"blob {missing[0]} was not stored; call WriteBlob first")
 
     async def FailRun(self, request: pb.FailRunRequest, context: Context) -> pb.FailRunResponse:
         """Take a run back with what went wrong."""

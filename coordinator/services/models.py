@@ -1,11 +1,16 @@
 """The registry of models."""
 
+import hashlib
+import json
+
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bandwatch import names
+from bandwatch.artifacts.manifest import ModelContent
 from bandwatch.errors import NotFoundError
 from coordinator.registry.entities import Model
+from coordinator.services import cells
 from coordinator.services.paging import Page, PageRequest, read_page
 
 
@@ -18,6 +23,26 @@ async def get(session: AsyncSession, model_id: str) -> Model:
     model = await session.get(Model, model_id)
     if model is None:
         raise NotFoundError(f"{names.models.name(model_id)} does not exist; list the models to see which do")
+    return model
+
+
+async def import_model(session: AsyncSession, band_id: str, content: ModelContent) -> Model:
+    """Register a model of a band that no run made. Its name follows from band and content, so twice gives one.
+
+    Raises:
+        NotFoundError: There is no such band.
+    """
+    await cells.get_band(session, band_id)
+    plain = content.model_dump(mode="json")
+    digest = hashlib.sha256(json.dumps([band_id, plain], sort_keys=True).encode()).hexdigest()
+    model_id = f"m-{digest[:16]}"
+    before = await session.get(Model, model_id)
+    if before is not None:
+        return before
+    model = Model(id=model_id, band_id=band_id, content=plain)
+    session.add(model)
+    await session.flush()
+    await session.refresh(model)
     return model
 
 

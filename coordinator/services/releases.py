@@ -70,7 +70,7 @@ def _manifest(model: Model, serial: int) -> Manifest:
         band=names.bands.name(model.band_id),
         cell=names.cells.name(model.cell_id) if model.cell_id else None,
         parent=names.models.name(model.parent_id) if model.parent_id else None,
-        run=names.runs.name(model.run_id),
+        run=names.runs.name(model.run_id) if model.run_id else "",
         content=model.trained_content,
         created_at=datetime.now(UTC),
     )

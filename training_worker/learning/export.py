@@ -10,6 +10,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 import onnx
+import onnx.numpy_helper
 import onnxruntime
 import torch
 from google.protobuf.message import DecodeError
@@ -64,6 +65,16 @@ def export_graph(scorer: Scorer) -> bytes:
     if program is None:
         raise CorruptError("the exporter returned no graph")
     return _without_weights(program.model_proto, {name.removeprefix(_PREFIX) for name, _ in scorer.named_parameters()})
+
+
+def self_contained(graph: bytes, weights: Mapping[str, npt.NDArray[np.float32]]) -> bytes:
+    """Return the graph with its tensors inside: one ONNX file for any runtime."""
+    model = onnx.load_model_from_string(graph)
+    for tensor in model.graph.initializer:
+        if tensor.name in weights:
+            tensor.CopyFrom(onnx.numpy_helper.from_array(weights[tensor.name], tensor.name))
+    content: bytes = model.SerializeToString(deterministic=True)
+    return content
 
 
 def outputs_of(graph: bytes) -> tuple[str, ...]:

@@ -70,6 +70,11 @@ class TrainingServiceStub:
                 request_serializer=bandwatch_dot_v1_dot_training__service__pb2.FinishRunRequest.SerializeToString,
                 response_deserializer=bandwatch_dot_v1_dot_training__service__pb2.FinishRunResponse.FromString,
                 _registered_method=True)
+        self.ImportModel = channel.unary_unary(
+                '/bandwatch.v1.TrainingService/ImportModel',
+                request_serializer=bandwatch_dot_v1_dot_training__service__pb2.ImportModelRequest.SerializeToString,
+                response_deserializer=bandwatch_dot_v1_dot_training__service__pb2.ImportModelResponse.FromString,
+                _registered_method=True)
         self.FailRun = channel.unary_unary(
                 '/bandwatch.v1.TrainingService/FailRun',
                 request_serializer=bandwatch_dot_v1_dot_training__service__pb2.FailRunRequest.SerializeToString,
@@ -138,6 +143,14 @@ class TrainingServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ImportModel(self, request, context):
+        """Registers a model of a band that was trained elsewhere and came without a run. The same model again is the same one.
+        May be called by: a worker.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def FailRun(self, request, context):
         """Gives the run back with the reason. It is tried again until its attempts are used up.
         May be called by: the worker that holds the run's lease.
@@ -183,6 +196,11 @@ def add_TrainingServiceServicer_to_server(servicer, server):
                     servicer.FinishRun,
                     request_deserializer=bandwatch_dot_v1_dot_training__service__pb2.FinishRunRequest.FromString,
                     response_serializer=bandwatch_dot_v1_dot_training__service__pb2.FinishRunResponse.SerializeToString,
+            ),
+            'ImportModel': grpc.unary_unary_rpc_method_handler(
+                    servicer.ImportModel,
+                    request_deserializer=bandwatch_dot_v1_dot_training__service__pb2.ImportModelRequest.FromString,
+                    response_serializer=bandwatch_dot_v1_dot_training__service__pb2.ImportModelResponse.SerializeToString,
             ),
             'FailRun': grpc.unary_unary_rpc_method_handler(
                     servicer.FailRun,
@@ -380,6 +398,33 @@ class TrainingService:
             '/bandwatch.v1.TrainingService/FinishRun',
             bandwatch_dot_v1_dot_training__service__pb2.FinishRunRequest.SerializeToString,
             bandwatch_dot_v1_dot_training__service__pb2.FinishRunResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ImportModel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bandwatch.v1.TrainingService/ImportModel',
+            bandwatch_dot_v1_dot_training__service__pb2.ImportModelRequest.SerializeToString,
+            bandwatch_dot_v1_dot_training__service__pb2.ImportModelResponse.FromString,
             options,
             channel_credentials,
             insecure,

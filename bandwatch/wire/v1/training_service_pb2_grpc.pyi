@@ -62,6 +62,10 @@ class TrainingServiceStub:
     whose error is not below its unadapted parent's is not released; the run's remark says so.
     May be called by: the worker that holds the run's lease.
     """
+    ImportModel: _grpc.UnaryUnaryMultiCallable[_training_service_pb2.ImportModelRequest, _training_service_pb2.ImportModelResponse]
+    """Registers a model of a band that was trained elsewhere and came without a run. The same model again is the same one.
+    May be called by: a worker.
+    """
     FailRun: _grpc.UnaryUnaryMultiCallable[_training_service_pb2.FailRunRequest, _training_service_pb2.FailRunResponse]
     """Gives the run back with the reason. It is tried again until its attempts are used up.
     May be called by: the worker that holds the run's lease.
@@ -100,6 +104,10 @@ class TrainingServiceAsyncStub(TrainingServiceStub):
     """Registers the run's model, ends the run, and releases the model if the run says so, in one transaction. A student
     whose error is not below its unadapted parent's is not released; the run's remark says so.
     May be called by: the worker that holds the run's lease.
+    """
+    ImportModel: _aio.UnaryUnaryMultiCallable[_training_service_pb2.ImportModelRequest, _training_service_pb2.ImportModelResponse]  # type: ignore[assignment]
+    """Registers a model of a band that was trained elsewhere and came without a run. The same model again is the same one.
+    May be called by: a worker.
     """
     FailRun: _aio.UnaryUnaryMultiCallable[_training_service_pb2.FailRunRequest, _training_service_pb2.FailRunResponse]  # type: ignore[assignment]
     """Gives the run back with the reason. It is tried again until its attempts are used up.
@@ -178,6 +186,16 @@ class TrainingServiceServicer(metaclass=_abc_1.ABCMeta):
         """Registers the run's model, ends the run, and releases the model if the run says so, in one transaction. A student
         whose error is not below its unadapted parent's is not released; the run's remark says so.
         May be called by: the worker that holds the run's lease.
+        """
+
+    @_abc_1.abstractmethod
+    def ImportModel(
+        self,
+        request: _training_service_pb2.ImportModelRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_training_service_pb2.ImportModelResponse, _abc.Awaitable[_training_service_pb2.ImportModelResponse]]:
+        """Registers a model of a band that was trained elsewhere and came without a run. The same model again is the same one.
+        May be called by: a worker.
         """
 
     @_abc_1.abstractmethod
