@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bandwatch.spectrogram.windows import cut_windows
-from training_worker.evaluation.fits import STUDENT_STRIDE, fit_teacher
+from training_worker.evaluation.fits import FAMILIES, STUDENT_STRIDE, check_families, fit_teacher
 from training_worker.evaluation.injection import (
     MODES,
     STANDING,
@@ -23,12 +23,11 @@ from training_worker.evaluation.methods import AUTO, Method, baseline_methods, s
 from training_worker.evaluation.rates import PARTIAL, ROC_RATES, area, detections, exceeding
 from training_worker.evaluation.recordings import Codes, Recording, check_one_rate, check_unheard, split
 from training_worker.evaluation.telling import Say
-from training_worker.learning import networks
 from training_worker.learning.calibration import FALSE_ALARM_RATES
 from training_worker.learning.dataset import WindowSet
 from training_worker.learning.networks import LstmPredictor
 
-FAMILIES: Final = (AUTO, networks.LSTM, networks.LINEAR, networks.HYBRID)
+DEFAULT_FAMILIES: Final = (AUTO, *FAMILIES)
 """Families of students that are compared unless others are asked for."""
 JUDGED_STRIDE: Final = 5
 """Frames between the starts of the windows that everything is judged on; every fifth has target frames of its own."""
@@ -53,7 +52,7 @@ class DetectionOptions:
     kinds: tuple[str, ...]
     sirs_db: tuple[float, ...] = ()
     local_s: float = 0.5
-    families: tuple[str, ...] = FAMILIES
+    families: tuple[str, ...] = DEFAULT_FAMILIES
     offset_hz: float = 50e3
     teacher_epochs: int = 20
     seed: int = 0
@@ -133,6 +132,7 @@ def detect(
     """
     check_one_rate([*teachers, *recordings])
     check_unheard(teachers, recordings)
+    check_families([family for family in options.families if family != AUTO])
     rate_hz = recordings[0].sample_rate_hz
     anomalies = anomalies_of(options.kinds, options.sirs_db, options.offset_hz, rate_hz, options.seed)
     for recording in recordings:

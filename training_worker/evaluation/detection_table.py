@@ -33,18 +33,22 @@ def means(found: Sequence[OnRecording]) -> list[Detection]:
     return [_mean_of(rows) for rows in zip(*(one.detections for one in found), strict=True)]
 
 
-def table(found: Sequence[OnRecording]) -> str:
-    """Return Markdown: a row for each score of each method, a column for each anomaly and mode."""
+def tables(found: Sequence[OnRecording]) -> str:
+    """Return Markdown: for each mode a table with a row for each score of each method, a column for each anomaly."""
     averaged = means(found)
-    columns = list(dict.fromkeys((one.mode, one.injected) for one in sorted(averaged, key=_mode_of)))
-    heads = ["method", "score", "false alarms", *(f"{injected.label}, {mode}" for mode, injected in columns)]
+    parts = [_NOTE.format(count=len(found))]
+    for mode in MODES:
+        parts += [f"{mode.capitalize()} anomalies:", _table(found, [one for one in averaged if one.mode == mode])]
+    return "\n\n".join(parts)
+
+
+def _table(found: Sequence[OnRecording], averaged: Sequence[Detection]) -> str:
+    columns = list(dict.fromkeys(one.injected for one in averaged))
     rows = []
     for family, score in dict.fromkeys((one.family, one.score) for one in averaged):
-        own = {(one.mode, one.injected): one for one in averaged if (one.family, one.score) == (family, score)}
-        realised = [one.default_at(NOMINAL_RATE)[1] for one in _of(found, family, score, columns[0])]
-        rates = f"{percent(float(np.mean(realised)))} ({percent(max(realised))})"
-        rows.append([family, score, rates, *(_cell(own[column]) for column in columns)])
-    return f"{_NOTE.format(count=len(found))}\n\n{markdown_table(heads, rows)}"
+        own = {one.injected: one for one in averaged if (one.family, one.score) == (family, score)}
+        rows.append([family, score, _rates(found, family, score), *(_cell(own[injected]) for injected in columns)])
+    return markdown_table(["method", "score", "false alarms", *(injected.label for injected in columns)], rows)
 
 
 def _mean_of(rows: Sequence[Detection]) -> Detection:
@@ -58,17 +62,13 @@ def _mean_of(rows: Sequence[Detection]) -> Detection:
     )
 
 
-def _mode_of(one: Detection) -> int:
-    return MODES.index(one.mode)
-
-
-def _of(found: Iterable[OnRecording], family: str, score: str, column: tuple[str, Any]) -> list[Detection]:
-    return [
-        one
+def _rates(found: Iterable[OnRecording], family: str, score: str) -> str:
+    """Return mean and highest false-alarm rate over recordings, which are the same for every anomaly."""
+    realised = [
+        next(one for one in on.detections if (one.family, one.score) == (family, score)).default_at(NOMINAL_RATE)[1]
         for on in found
-        for one in on.detections
-        if (one.family, one.score, (one.mode, one.injected)) == (family, score, column)
     ]
+    return f"{percent(float(np.mean(realised)))} ({percent(max(realised))})"
 
 
 def _cell(one: Detection) -> str:

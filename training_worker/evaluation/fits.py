@@ -8,7 +8,9 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from bandwatch.errors import InvalidArgumentError
 from training_worker.evaluation.telling import Say
+from training_worker.learning import networks
 from training_worker.learning.dataset import WindowSet
 from training_worker.learning.fit import FitOptions, fit
 from training_worker.learning.networks import LstmConfig, LstmPredictor, PredictorT, new_predictor
@@ -19,6 +21,8 @@ TEACHER_STRIDE: Final = 8
 """Frames between the starts of a teacher's windows."""
 STUDENT_STRIDE: Final = 4
 """Frames between the starts of a student's windows."""
+FAMILIES: Final = (networks.LSTM, networks.LINEAR, networks.HYBRID)
+"""Families of students that such a teacher has."""
 
 
 def fit_teacher(segments: Sequence[npt.NDArray[np.uint8]], max_epochs: int, seed: int, say: Say) -> LstmPredictor:
@@ -30,6 +34,17 @@ def fit_teacher(segments: Sequence[npt.NDArray[np.uint8]], max_epochs: int, seed
     windows = WindowSet.cut(segments, TEACHER_STRIDE, seed)
     options = FitOptions(max_epochs=max_epochs, seed=seed)
     return fit_by_adam(new_predictor(LstmConfig(), seed), windows, options, "the teacher", say)
+
+
+def check_families(families: Sequence[str]) -> None:
+    """See before long work that a teacher has students of those families.
+
+    Raises:
+        InvalidArgumentError: It has not.
+    """
+    for family in families:
+        if family not in FAMILIES:
+            raise InvalidArgumentError(f"there are no students of a family {family!r}: choose {', '.join(FAMILIES)}")
 
 
 def fit_by_adam(start: PredictorT, windows: WindowSet, options: FitOptions, what: str, say: Say) -> PredictorT:

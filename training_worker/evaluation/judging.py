@@ -43,7 +43,7 @@ class Judge:
     def outputs(self, windows: Codes) -> Outputs:
         """Return what the model says of windows uint8 [n, 125, 128], computed in batches."""
         starts = range(0, max(1, len(windows)), _SCORED_AT_ONCE)
-        parts = [self.outputs_of(np.ascontiguousarray(windows[at : at + _SCORED_AT_ONCE])) for at in starts]
+        parts = [self.outputs_of(np.array(windows[at : at + _SCORED_AT_ONCE], order="C")) for at in starts]
         return Outputs(
             np.concatenate([part.error_db for part in parts]),
             np.concatenate([part.whitened for part in parts]),

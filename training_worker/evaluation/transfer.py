@@ -10,7 +10,14 @@ import numpy as np
 
 from bandwatch.errors import InvalidArgumentError
 from bandwatch.spectrogram.windows import cut_windows
-from training_worker.evaluation.fits import HELD_OUT_FOLD, STUDENT_STRIDE, fit_by_adam, fit_teacher
+from training_worker.evaluation.fits import (
+    FAMILIES,
+    HELD_OUT_FOLD,
+    STUDENT_STRIDE,
+    check_families,
+    fit_by_adam,
+    fit_teacher,
+)
 from training_worker.evaluation.injection import anomalies_of
 from training_worker.evaluation.judging import errors_on, judge_of
 from training_worker.evaluation.rates import exceeding
@@ -46,6 +53,7 @@ class TransferOptions:
         teacher_epochs: Most epochs of the teacher.
         self_epochs: Most epochs of a network from scratch.
         sgd_epochs: Most epochs of Adam from the teacher's weights.
+        families: Families of exact students, of which a recipe takes the best; solved where all layers are frozen.
         seed: Deals blocks of time to folds, orders windows, and makes first weights.
     """
 
@@ -54,6 +62,7 @@ class TransferOptions:
     teacher_epochs: int = 20
     self_epochs: int = 150
     sgd_epochs: int = 100
+    families: tuple[str, ...] = FAMILIES
     seed: int = 0
 
     @property
@@ -108,11 +117,13 @@ def compare(
     """Yield for each student recording what each way to a student achieves on the rest of it.
 
     Raises:
-        InvalidArgumentError: The recordings do not go together, or as many layers cannot be frozen.
+        InvalidArgumentError: The recordings do not go together, there is no such family, or as many layers cannot be
+            frozen.
         FailedPreconditionError: A recording is too short.
     """
     check_one_rate([*teachers, *students])
     check_unheard(teachers, students)
+    check_families(options.families)
     if not 0 <= options.frozen_layers <= LstmConfig.layers:
         raise InvalidArgumentError(f"the teacher has {LstmConfig.layers} layers that can be frozen: choose 0 to 2")
     for recording in students:
@@ -136,7 +147,7 @@ def compare_on(
     compared |= _by_adam(teacher, windows, options, seconds, say)
     told: dict[str, Any] = {"frozen_layers": options.frozen_layers}
     if options.all_frozen:
-        families, told["family"] = _families(teacher, windows, seconds, say)
+        families, told["family"] = _families(teacher, windows, options, seconds, say)
         compared |= families
     else:
         told["exact_is"] = "the exact dense layer, and from there Adam on all layers that are not frozen"
@@ -175,11 +186,11 @@ def _by_adam(
 
 
 def _families(
-    teacher: LstmPredictor, windows: WindowSet, seconds: dict[str, float], say: Say
+    teacher: LstmPredictor, windows: WindowSet, options: TransferOptions, seconds: dict[str, float], say: Say
 ) -> tuple[dict[str, Predictor], str]:
     """Return the exact student of every family, and the name of the one that a student's recipe takes."""
     with _timed(seconds, "families"):
-        solved = solved_families(teacher, (), windows, lambda _: say("solving every family"))
+        solved = solved_families(teacher, options.families, windows, lambda _: say("solving every family"))
     taken = min(solved, key=lambda one: float(one.rest.error_db.mean()))
     return {one.family: one.predictor for one in solved}, taken.family
 

@@ -15,7 +15,7 @@ layers that it shares with the calibration, and counts extra. `sgd` and `self` p
 _RATES_NOTE = """\
 Realised false-alarm rate of the exact student's error on the rest, for thresholds that were to give 1 %. `fitted` is a
 quantile of windows that were fitted. `missed` is the share of sudden anomalies that the default threshold misses and
-one matched to 1 % on the rest detects."""
+one matched to 1 % on the rest detects; it is negative where the default is the lower of the two."""
 
 
 def tables(found: Sequence[Transfer]) -> str:

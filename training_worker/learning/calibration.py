@@ -134,8 +134,7 @@ def scores_of(rest: LeftOver, whitened_and_bands: tuple[Values, Values]) -> dict
     """Return every score but the combined one, float32 [n] by name."""
     whitened, bands = (values.astype(np.float32) for values in whitened_and_bands)
     standing = np.empty(len(whitened), np.float32)
-    for run in np.unique(rest.run):
-        rows = rest.run == run
+    for rows in np.split(np.arange(len(rest.run)), np.flatnonzero(np.diff(rest.run)) + 1):
         standing[rows], _ = scoring.standing_scores(bands[rows], bands[:0], rest.stride_frames)
     return {"error": rest.error_db, "whitened": whitened, "band": np.abs(bands).max(1), "standing": standing}
 

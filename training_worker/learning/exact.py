@@ -6,6 +6,7 @@ and H'Y, so that leaving blocks of time out, taking fewer features, and adding u
 """
 
 import copy
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -100,8 +101,8 @@ def fit_exactly(regression: Regression, teacher: Dense) -> ExactFit:
 
 def add_up(parts: Sequence[Sums]) -> Sums:
     """Return the sums over the windows of all parts together."""
-    hh = torch.stack([part.hh for part in parts]).sum(0)
-    hy = torch.stack([part.hy for part in parts]).sum(0)
+    hh = functools.reduce(torch.add, (part.hh for part in parts))
+    hy = functools.reduce(torch.add, (part.hy for part in parts))  # 25 MB each: never all of them in one more copy
     return Sums(hh, hy, sum(part.windows for part in parts))
 
 

@@ -67,9 +67,9 @@ def spread_of(values: Values, run: Indices, stride_frames: int, drift: float) ->
     It is the analysis of variance with one random factor (Searle, Casella and McCulloch 1992, chapter 3),
     and the degrees of freedom of a sum of variances are Satterthwaite's (1946).
     """
-    numbers, sizes = np.unique(run, return_counts=True)
-    means = np.array([values[run == number].mean() for number in numbers])
-    centered = values - np.repeat(means, sizes)
+    _, place, sizes = np.unique(run, return_inverse=True, return_counts=True)
+    means = np.bincount(place, values) / sizes
+    centered = values - means[place]
     # With the means taken out: what differs between runs would pass for windows that depend on one another.
     alone = max(effective_windows(centered, run, stride_frames), float(len(means)))
     within = float(np.square(centered).sum()) / max(1, len(values) - len(means))

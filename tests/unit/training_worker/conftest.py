@@ -8,9 +8,7 @@ import pytest
 import torch
 
 from training_worker.learning import networks
-from training_worker.learning.export import export_graph
 from training_worker.learning.networks import LstmConfig, Predictor, new_predictor
-from training_worker.learning.scores import Scorer, no_statistics
 from training_worker.recipes.teacher import TeacherOptions, build_teacher
 from training_worker.recipes.trained import TrainedModel
 
@@ -38,12 +36,6 @@ def make_frames() -> MakeFrames:
         return codes
 
     return make
-
-
-@pytest.fixture(scope="session")
-def graph() -> bytes:
-    """Give the graph of an LSTM predictor of the usual size."""
-    return export_graph(Scorer(new_predictor(LstmConfig(), seed=99), no_statistics()))
 
 
 @pytest.fixture(scope="session")
@@ -81,3 +73,9 @@ def trained_teacher(make_frames: MakeFrames, tmp_path_factory: pytest.TempPathFa
         return trained[family]
 
     return teacher
+
+
+@pytest.fixture(scope="session")
+def graph(trained_teacher: TrainTeacher) -> bytes:
+    """Give the graph of an LSTM predictor of the usual size."""
+    return trained_teacher(networks.LSTM).graph

@@ -90,6 +90,26 @@ def test_five_short_segments_can_be_left_out_one_by_one() -> None:
         assert len({segment for segment, _ in frames_of(windows, windows.held_out(fold))}) == 1
 
 
+def test_windows_of_a_run_follow_one_another_in_one_block_of_one_segment() -> None:
+    windows = WindowSet.cut([numbered(1953, 0), numbered(200, 1)], stride_frames=20, seed=0)
+    for indices in (np.arange(len(windows)), windows.in_order(windows.held_out(2))):
+        runs = windows.runs(indices)
+        starts = windows.segment[indices] * 10_000 + windows.place[indices] * 20
+        for before, after, first, second in zip(runs[:-1], runs[1:], indices[:-1], indices[1:], strict=True):
+            follows = starts[indices == second][0] - starts[indices == first][0] == 20
+            assert (before == after) == (follows and windows.first_fold[first] == windows.first_fold[second])
+            assert after - before in {0, 1}
+    assert windows.runs(np.array([], np.intp)).tolist() == []
+
+
+@given(st.permutations(range(8)))
+def test_windows_in_order_are_sorted_by_segment_and_time(order: list[int]) -> None:
+    windows = WindowSet.cut([numbered(700, 0), numbered(700, 1)], stride_frames=140, seed=0)
+    codes = windows.gather(windows.in_order(np.array(order))).astype(int)[:, 0]
+    places = list(zip(codes[:, 2], codes[:, 0] * 256 + codes[:, 1], strict=True))
+    assert places == sorted(places)
+
+
 def test_gathering_copies_so_that_no_caller_writes_into_a_segment() -> None:
     windows = WindowSet.cut([numbered(1000, 0)], stride_frames=5, seed=0)
     windows.gather(np.array([0]))[:] = 9

@@ -25,7 +25,7 @@ from training_worker.learning.networks import (
 MakePredictor = Callable[[str], Predictor]
 SMALL = LstmConfig(layers=2, units=5)
 FEATURES = {networks.LSTM: 5, networks.HYBRID: 5 + 928, networks.LINEAR: 928, networks.AUTOENCODER: 128}
-LAYERED = {
+LAYERED: dict[str, tuple[Callable[[], Predictor], int]] = {
     "downlink LSTM": (lambda: new_predictor(LstmConfig(layers=2, units=3), 1), 2),
     "uplink LSTM": (lambda: new_predictor(LstmConfig(layers=3, units=3), 1), 3),
     "downlink autoencoder": (lambda: new_autoencoder(4, 1), 3),

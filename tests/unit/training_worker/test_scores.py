@@ -170,7 +170,7 @@ def test_without_statistics_a_band_residual_is_the_sum_over_the_band_over_the_ro
 
 
 def test_a_narrow_rise_that_the_error_cannot_see_is_found_by_its_band() -> None:
-    """200 kHz are five bins of a 5 MHz cell; they rise by 1.6 dB, and everything fluctuates by 3 dB from frame to frame.
+    """200 kHz are five bins of a 5 MHz cell; they rise by 1.6 dB, and all fluctuate by 3 dB from frame to frame.
 
     The root mean square of 3200 values changes by a fraction of its own fluctuation.
     """

@@ -83,10 +83,10 @@ def test_any_values_have_a_finite_bound_that_rises_as_the_rate_falls(
 
 def test_variances_within_and_between_runs_are_told_apart() -> None:
     random = np.random.default_rng(4)
-    values = random.normal(size=6000) + np.repeat(random.normal(0, 2, 300), 20)
-    spread = spread_of(values, runs(6000, 300), APART, drift=0.0)
-    assert spread.within == pytest.approx(1, rel=0.1)
-    assert spread.between == pytest.approx(4, rel=0.25)
+    values = random.normal(size=10_000) + np.repeat(random.normal(0, 2, 2000), 5)
+    spread = spread_of(values, runs(10_000, 2000), APART, drift=0.0)
+    assert spread.within == pytest.approx(1, rel=0.03)
+    assert spread.between == pytest.approx(4, rel=0.08)
 
 
 def test_independent_values_do_not_differ_between_runs_by_more_than_chance() -> None:

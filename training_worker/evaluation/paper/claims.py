@@ -89,6 +89,11 @@ def beyond(where: str, value: float, reference: float, share: float = NEGLIGIBLE
     return Check(where, value > reference * (1 + share), _compared(value, reference))
 
 
+def near(where: str, value: float, reference: float, share: float) -> Check:
+    """Return the check that an error in dB differs from a reference by at most a share, to either side."""
+    return Check(where, abs(value / reference - 1) <= share, _compared(value, reference))
+
+
 def at_least(where: str, value: float, stated: float) -> Check:
     """Return the check that a share reaches what is stated."""
     return Check(where, value >= stated, f"{100 * value:.0f} % against {100 * stated:.0f} %")

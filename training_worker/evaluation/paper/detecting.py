@@ -11,11 +11,11 @@ from bandwatch.lte.anomalies import Anomaly
 from bandwatch.lte.kinds import DOWN_SHARES, KEYED_WIDTH_HZ, OFDM_WIDTHS_HZ, POWER_STEPS_DB
 from bandwatch.spectrogram.bands import CODE_STEP_DB, FRAME_SECONDS, INPUT_FRAMES
 from bandwatch.spectrogram.windows import cut_windows
-from training_worker.evaluation.injection import DOWN_FLOOR_DB, MODES, STANDING, SUDDEN, sudden_windows
+from training_worker.evaluation.injection import DOWN_FLOOR_DB, STANDING, SUDDEN, sudden_windows
 from training_worker.evaluation.judging import Judge, judge_of
 from training_worker.evaluation.paper.jobs import Arrays, Bench, Job
 from training_worker.evaluation.paper.measuring import STRIDE_FRAMES
-from training_worker.evaluation.paper.scenes import Scene, seconds_of
+from training_worker.evaluation.paper.scenes import Scene, hearing_s
 from training_worker.evaluation.paper.training import Model, left_over_of, predictor_of
 from training_worker.learning.baselines import BASELINES, Baseline
 from training_worker.learning.calibration import calibrate
@@ -26,6 +26,11 @@ LEAD_S: Final = LEAD_FRAMES * FRAME_SECONDS
 """The same in seconds."""
 RATE: Final = 0.01
 """Rate of false alarms at which detections are counted (seed paper)."""
+FIRST: Final[Mapping[str, int]] = {
+    SUDDEN: (LEAD_FRAMES - INPUT_FRAMES) // STRIDE_FRAMES,
+    STANDING: LEAD_FRAMES // STRIDE_FRAMES,
+}
+"""Windows of a scene that do not meet its anomaly yet, by the way in which later ones do."""
 _FITTED_STRIDE_FRAMES: Final = 125
 
 Codes = npt.NDArray[np.uint8]
@@ -79,7 +84,7 @@ class Clean(Job):
     @property
     def cost_s(self) -> float:
         """About how long it takes."""
-        return 0.3 * seconds_of(self.scenes)
+        return 2 * hearing_s(self.scenes)
 
     @property
     def needs(self) -> tuple[Job, ...]:
@@ -116,7 +121,7 @@ class Disturbed(Job):
     @property
     def cost_s(self) -> float:
         """About how long it takes."""
-        return 0.8 * seconds_of(self.scenes)
+        return 3 * hearing_s(self.scenes)
 
     @property
     def needs(self) -> tuple[Job, ...]:
@@ -130,36 +135,46 @@ class Disturbed(Job):
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
     def _of_scene(self, bench: Bench, scene: Scene, judge: Judge, rivals: Mapping[str, Baseline]) -> Arrays:
-        disturbed_scene = replace(scene, anomaly=self.case.anomaly_in(scene, self.width_hz, self.seed))
-        clean, disturbed = bench.listener.hear(scene), bench.listener.hear(disturbed_scene)
-        before, after = cut_windows(clean, STRIDE_FRAMES), cut_windows(disturbed, STRIDE_FRAMES)
-        begun = cut_windows(self._begun(clean, disturbed), STRIDE_FRAMES)
-        sudden = sudden_windows(before, begun, self.seed)
-        windows = {SUDDEN: sudden, STANDING: after}
-        outputs = {mode: judge.outputs(windows[mode]) for mode in MODES}
+        before, met = windows_of_case(bench, scene, self.case, self.width_hz, self.seed)
+        outputs = {mode: judge.outputs(windows) for mode, windows in met.items()}
         scores = {
             SUDDEN: judge.after(outputs[SUDDEN], judge.outputs(before), STRIDE_FRAMES),
             STANDING: judge.in_order(outputs[STANDING], STRIDE_FRAMES),
         }
-        first = {SUDDEN: (LEAD_FRAMES - INPUT_FRAMES) // STRIDE_FRAMES, STANDING: LEAD_FRAMES // STRIDE_FRAMES}
         return {
             f"{mode}/{name}": values
-            for mode in MODES
+            for mode, windows in met.items()
             for name, values in (
-                {score: of_score[first[mode] :] for score, of_score in scores[mode].items()}
-                | _by_rivals(rivals, windows[mode][first[mode] :])
+                {score: of_score[FIRST[mode] :] for score, of_score in scores[mode].items()}
+                | _by_rivals(rivals, windows[FIRST[mode] :])
             ).items()
         }
 
-    def _begun(self, clean: Codes, disturbed: Codes) -> Codes:
-        """Return the frames as they are right after the anomaly has begun, whichever frame it begins in.
 
-        A step of power lasts as long as half of the input frames, so a target part is all at the higher power.
-        """
-        if self.case.kind not in POWER_STEPS_DB:
-            return disturbed
-        step = round(POWER_STEPS_DB[self.case.kind] / CODE_STEP_DB)
-        return np.minimum(clean.astype(np.uint16) + step, np.iinfo(np.uint8).max).astype(np.uint8)
+def windows_of_case(
+    bench: Bench, scene: Scene, case: Case, width_hz: float, seed: int
+) -> tuple[Codes, dict[str, Codes]]:
+    """Return the windows of a scene without an anomaly and, by the way in which they meet it, with it.
+
+    All are uint8 [n, 125, 128], and the first `FIRST` of each way do not meet it yet.
+    """
+    anomaly = case.anomaly_in(scene, width_hz, seed)
+    clean, disturbed = bench.listener.hear(scene), bench.listener.hear(replace(scene, anomaly=anomaly))
+    before, after = cut_windows(clean, STRIDE_FRAMES), cut_windows(disturbed, STRIDE_FRAMES)
+    begun = cut_windows(_begun(case, clean, disturbed), STRIDE_FRAMES)
+    return before, {SUDDEN: sudden_windows(before, begun, seed), STANDING: after}
+
+
+def _begun(case: Case, clean: Codes, disturbed: Codes) -> Codes:
+    """Return the frames as they are right after the anomaly has begun, whichever frame it begins in.
+
+    A step of power lasts as long as half of the input frames, so a target part is all at the higher power.
+    """
+    if case.kind not in POWER_STEPS_DB:
+        return disturbed
+    step = round(POWER_STEPS_DB[case.kind] / CODE_STEP_DB)
+    stepped = np.minimum(clean.astype(np.uint16) + step, np.iinfo(np.uint8).max).astype(np.uint8)
+    return np.concatenate([clean[:LEAD_FRAMES], stepped[LEAD_FRAMES:]])
 
 
 def _judge(bench: Bench, model: Model) -> Judge:

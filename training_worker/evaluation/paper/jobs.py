@@ -19,10 +19,16 @@ from training_worker.evaluation.paper.scenes import Listener
 Arrays = dict[str, npt.NDArray[Any]]
 """What a job makes: arrays by name."""
 
-_CODE: Final = ("bandwatch.lte", "bandwatch.spectrogram", "training_worker.learning", __package__)
+_CODE: Final = (
+    "bandwatch.lte",
+    "bandwatch.spectrogram",
+    "training_worker.learning",
+    "training_worker.recipes",
+    "training_worker.evaluation",
+)
 """Packages whose sources decide what a job makes."""
-_WORDS: Final = ("claims", "command", "markdown", "page", "plots", "sections")
-"""Modules of this package that only say what was made."""
+_WORKING: Final = ("detecting.py", "growing.py", "jobs.py", "measuring.py", "scenes.py", "training.py")
+"""Modules of this package that do; the others order jobs, and say what they made."""
 
 _T = TypeVar("_T")
 
@@ -116,8 +122,9 @@ def code_digest() -> str:
     """Return a digest of the sources that decide what jobs make."""
     digest = hashlib.sha256()
     for package in _CODE:
-        sources = sorted((entry for entry in files(package).iterdir()), key=lambda entry: entry.name)
-        for source in sources:
-            if source.name.endswith(".py") and source.name.removesuffix(".py") not in _WORDS:
+        for source in sorted(files(package).iterdir(), key=lambda entry: entry.name):
+            if source.name.endswith(".py"):
                 digest.update(source.read_bytes())
+    for name in _WORKING:
+        digest.update(files(__package__).joinpath(name).read_bytes())
     return digest.hexdigest()

@@ -12,7 +12,7 @@ from bandwatch.spectrogram.bands import CODE_STEP_DB, INPUT_FRAMES, TARGET_FRAME
 from bandwatch.spectrogram.scoring import error_db
 from bandwatch.spectrogram.windows import cut_windows
 from training_worker.evaluation.paper.jobs import Arrays, Bench, Job
-from training_worker.evaluation.paper.scenes import Scene, seconds_of
+from training_worker.evaluation.paper.scenes import Scene, hearing_s
 from training_worker.evaluation.paper.training import Model, predictor_of
 from training_worker.learning.networks import Predictor, standardise
 
@@ -39,7 +39,7 @@ class Errors(Job):
     @property
     def cost_s(self) -> float:
         """About how long it takes."""
-        return 0.15 * seconds_of(self.scenes)
+        return 0.5 * hearing_s(self.scenes)
 
     @property
     def needs(self) -> tuple[Job, ...]:
@@ -78,7 +78,7 @@ class Picture(Job):
     @property
     def cost_s(self) -> float:
         """About how long it takes."""
-        return 0.2 * seconds_of(self.scenes)
+        return hearing_s(self.scenes)
 
     @property
     def needs(self) -> tuple[Job, ...]:

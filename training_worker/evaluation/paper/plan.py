@@ -6,7 +6,7 @@ from typing import Final
 
 from training_worker.evaluation.paper.places import Cell, Places
 from training_worker.evaluation.paper.scale import Scale
-from training_worker.evaluation.paper.scenes import ALL_HOURS, DAY_S, HOUR_S, Scene, day, interval
+from training_worker.evaluation.paper.scenes import ALL_HOURS, DAY_S, HOUR_S, Scene, day, interval, seconds_of
 from training_worker.evaluation.paper.training import Fitting, Scratch
 from training_worker.learning import networks
 
@@ -56,6 +56,10 @@ class Plan:
         """Return the model of all observers of a cell."""
         return Scratch(f"the LSTM of {cell.id}", self.day_of(cell), self.fitting, layers=LSTM_LAYERS[cell.uplink])
 
+    def small(self, cell: Cell, scenes: tuple[Scene, ...]) -> Scratch:
+        """Return the model of a few scenes of a cell."""
+        return Scratch(f"the LSTM of {seconds_of(scenes):.3g} s of {cell.id}", scenes, self.fitting)
+
     def autoencoder(self, cell: Cell) -> Scratch:
         """Return the autoencoder of all observers of a cell."""
         return Scratch(
@@ -92,6 +96,11 @@ class Plan:
             scene
             for observer in cell.heard_by
             for scene in day(
-                [observer], TEST_DAY + days_later, scale.test_s, scale.test_stretch_s, episode=self.seed
+                [observer],
+                TEST_DAY + days_later,
+                scale.test_s,
+                scale.test_stretch_s,
+                scale.test_hours,
+                self.seed,
             )
         )

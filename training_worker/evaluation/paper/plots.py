@@ -3,7 +3,7 @@
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import matplotlib as mpl
 import numpy as np
@@ -15,7 +15,9 @@ INK: Final = "#7a8494"
 """Colour of letters and lines; it can be read on white and on black, and a page may replace it by its own."""
 COLOURS: Final = ("#2f7ed8", "#e0752c", "#2ca58d", "#c2467f", "#8a6fd1", "#a08a2b", "#5c9e3a", "#7a8494")
 """Colours of series, in order."""
-_STYLE: Final = {
+RESIDUAL_DB: Final = (-12.0, 12.0)
+"""Range of the colours of what is left over."""
+_STYLE: Final[dict[Any, Any]] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "bandwatch",
     "font.size": 9,
@@ -32,7 +34,6 @@ _STYLE: Final = {
     "grid.color": INK,
     "grid.alpha": 0.25,
     "legend.frameon": False,
-    "image.cmap": "viridis",
 }
 
 Floats = npt.NDArray[np.float32]
@@ -40,12 +41,13 @@ Floats = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Line:
-    """A series of points, and the deviation of each where it is known."""
+    """A series of points; its colour is one of `COLOURS` by number, or else the next one."""
 
     name: str
     x: Sequence[float]
     y: Sequence[float]
     dashed: bool = False
+    colour: int | None = None
 
 
 def lines(series: Sequence[Line], x_label: str, y_label: str, *, log_x: bool = False, diagonal: bool = False) -> str:
@@ -127,11 +129,7 @@ def waterfalls(rows: Mapping[str, Mapping[str, Floats]], frame_ms: float) -> str
         for panels, (row, pictures) in zip(axes, rows.items(), strict=True):
             low, high = np.percentile(pictures[columns[0]], (1, 99))
             for panel, column in zip(panels, columns, strict=True):
-                frames = pictures[column]
-                extent = (0.0, len(frames) * frame_ms, 0.0, float(frames.shape[1]))
-                scale = {"vmin": -12, "vmax": 12, "cmap": "RdBu_r"} if column == "residual" else {"vmin": low, "vmax": high}
-                panel.imshow(frames.T, origin="lower", aspect="auto", extent=extent, interpolation="none", **scale)
-                panel.set_yticks([])
+                _draw_frames(panel, pictures[column], frame_ms, RESIDUAL_DB if column == "residual" else (low, high))
                 if panels is axes[0]:
                     panel.set_title(column, fontsize=9)
             panels[0].set_ylabel(row, fontsize=8)
@@ -140,7 +138,8 @@ def waterfalls(rows: Mapping[str, Mapping[str, Floats]], frame_ms: float) -> str
 
 
 def _draw_lines(panel: Axes, series: Sequence[Line], *, log_x: bool, diagonal: bool, legend: bool) -> None:
-    for line, colour in zip(series, COLOURS, strict=False):
+    for number, line in enumerate(series):
+        colour = COLOURS[(number if line.colour is None else line.colour) % len(COLOURS)]
         style = "--" if line.dashed else "-"
         panel.plot(line.x, line.y, style, color=colour, label=line.name, marker="" if diagonal else "o", markersize=4)
     if diagonal:
@@ -150,6 +149,20 @@ def _draw_lines(panel: Axes, series: Sequence[Line], *, log_x: bool, diagonal: b
     panel.grid(visible=True)
     if legend:
         panel.legend(fontsize=8)
+
+
+def _draw_frames(panel: Axes, frames: Floats, frame_ms: float, range_db: tuple[float, float]) -> None:
+    panel.imshow(
+        frames.T,
+        origin="lower",
+        aspect="auto",
+        extent=(0.0, len(frames) * frame_ms, 0.0, float(frames.shape[1])),
+        interpolation="none",
+        vmin=range_db[0],
+        vmax=range_db[1],
+        cmap="RdBu_r" if range_db is RESIDUAL_DB else "viridis",
+    )
+    panel.set_yticks([])
 
 
 def _box(values: Floats) -> dict[str, float]:

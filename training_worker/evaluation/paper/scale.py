@@ -17,6 +17,7 @@ class Scale:
         interval_stretch_s: Length of each.
         test_s: What is judged of another day at each observer.
         test_stretch_s: Length of its stretches.
+        test_hours: Hours of that day.
         stride_frames: Frames between the starts of windows that are fitted.
         passes: Windows that the gradient sees in training from random weights, each as often as it is seen.
         refit_passes: The same in refits of more than the dense layer.
@@ -34,6 +35,7 @@ class Scale:
     interval_stretch_s: float
     test_s: float
     test_stretch_s: float
+    test_hours: tuple[int, ...]
     stride_frames: int
     passes: int
     refit_passes: int
@@ -47,13 +49,22 @@ class Scale:
         """Return sentences about what stands for what."""
         interval_s = self.interval_stretches * self.interval_stretch_s
         return (
-            f"A day is {self.day_s:.3g} s: stretches of about {self.stretch_s:.2g} s in all 24 hours, which the "
-            f"observers of the cell hear in turn. A model of one place gets {self.place_s:.3g} s of a day there.",
-            f"Five minutes are {self.interval_stretches} stretches of {self.interval_stretch_s:.2g} s within five "
-            f"minutes, {interval_s:.3g} s in all; an hour is twice as many within an hour.",
-            f"Errors are those of another day, {self.test_s:.3g} s of it at each observer.",
-            f"Training from random weights ends after {self.passes} windows at the latest, each counted as often as "
-            "the gradient sees it, and the dense layer is solved exactly at the end.",
+            (
+                f"A day is {self.day_s:.3g} s: stretches of about {self.stretch_s:.2g} s in all 24 hours, which the "
+                f"observers of the cell hear in turn. A model of one place gets {self.place_s:.3g} s of a day there."
+            ),
+            (
+                f"Five minutes are {self.interval_stretches} stretches of {self.interval_stretch_s:.2g} s within five "
+                f"minutes, {interval_s:.3g} s in all; an hour is twice as many within an hour."
+            ),
+            (
+                f"Errors are those of another day, {self.test_s:.3g} s of it at each observer, in stretches of "
+                f"{self.test_stretch_s:.2g} s in {len(self.test_hours)} of its hours."
+            ),
+            (
+                f"Training from random weights ends after {self.passes} windows at the latest, each counted as often "
+                "as the gradient sees it. In the end the dense layer is solved exactly."
+            ),
         )
 
 
@@ -64,8 +75,9 @@ SMALL: Final = Scale(
     stretch_s=0.64,
     interval_stretches=12,
     interval_stretch_s=0.96,
-    test_s=7.68,
+    test_s=3.84,
     test_stretch_s=0.32,
+    test_hours=tuple(range(0, 24, 2)),
     stride_frames=25,
     passes=60_000,
     refit_passes=25_000,
@@ -85,6 +97,7 @@ FULL: Final = Scale(
     interval_stretch_s=4.0,
     test_s=120.0,
     test_stretch_s=1.0,
+    test_hours=tuple(range(24)),
     stride_frames=10,
     passes=4_000_000,
     refit_passes=1_000_000,

@@ -7,7 +7,7 @@ from typing import Final, Literal
 import numpy as np
 
 from training_worker.evaluation.paper.jobs import Arrays, Bench, Job
-from training_worker.evaluation.paper.scenes import Scene, seconds_of
+from training_worker.evaluation.paper.scenes import Scene, hearing_s
 from training_worker.learning import exact, networks
 from training_worker.learning.calibration import LeftOver, left_over
 from training_worker.learning.dataset import WindowSet
@@ -57,7 +57,7 @@ class Scratch(Job):
     def cost_s(self) -> float:
         """About how long it takes."""
         share = 0.3 if self.family == networks.AUTOENCODER else self.layers / 2
-        return _hearing_s(self.scenes) + share * self.fitting.passes * _SECONDS_A_WINDOW
+        return hearing_s(self.scenes) + share * self.fitting.passes * _SECONDS_A_WINDOW
 
     def run(self, bench: Bench) -> Arrays:
         """Fit it."""
@@ -100,7 +100,7 @@ class Refit(Job):
         """About how long it takes."""
         by_adam = self.method == "adam" or self.free_layers > 1
         passes = self.fitting.passes * (1 + self.free_layers) / 4 if by_adam else 0.0
-        return _hearing_s(self.scenes) + passes * _SECONDS_A_WINDOW
+        return hearing_s(self.scenes) + passes * _SECONDS_A_WINDOW
 
     @property
     def needs(self) -> tuple[Job, ...]:
@@ -181,8 +181,3 @@ def _arrays(predictor: Predictor, rest: LeftOver) -> Arrays:
         "run": rest.run,
         "stride_frames": np.array(rest.stride_frames),
     }
-
-
-def _hearing_s(scenes: Sequence[Scene]) -> float:
-    return 0.12 * seconds_of(scenes)
-

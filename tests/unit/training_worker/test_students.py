@@ -1,0 +1,408 @@
+"""Students of every family, and how their teacher and family are chosen."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from bandwatch.artifacts.golden import golden_windows
+from bandwatch.errors import CorruptError, FailedPreconditionError, InvalidArgumentError
+from bandwatch.spectrogram.bands import Band
+from bandwatch.spectrogram.frames import FrameMaker, encode_frames
+from bandwatch.spectrogram.samples import decode_samples
+from bandwatch.spectrogram.windows import cut_windows
+from training_worker.learning import networks
+from training_worker.learning.dataset import WindowSet
+from training_worker.learning.export import Session, tensors
+from training_worker.learning.fit import FitOptions, fit
+from training_worker.learning.networks import LstmConfig, new_predictor
+from training_worker.learning.restore import load_predictor
+from training_worker.learning.scores import Scorer, no_statistics
+from training_worker.recipes.choice import first_seconds
+from training_worker.recipes.families import starts_from
+from training_worker.recipes.progress import Progress
+from training_worker.recipes.student import StudentOptions, build_student
+from training_worker.recipes.trained import TeacherModel, TrainedModel
+
+Codes = npt.NDArray[np.uint8]
+MakeFrames = Callable[[int, int], Codes]
+TrainTeacher = Callable[[str], TrainedModel]
+OPTIONS = StudentOptions(frozen_layers=2, max_epochs=2, stride_frames=10, seed=1)
+OWN_LSTM = replace(OPTIONS, families=(networks.LSTM,))
+LOCAL_CELL = 3
+
+
+class KilledError(Exception):
+    """Stands for the end of the process."""
+
+
+def silent(_: Progress) -> None:
+    """Hear nothing."""
+
+
+def as_teacher(model: TrainedModel) -> TeacherModel:
+    return TeacherModel(model.family, model.graph, model.tensors)
+
+
+def bits(model: TrainedModel) -> dict[str, bytes]:
+    return {name: array.tobytes() for name, array in model.tensors.items()}
+
+
+def beats_parent(model: TrainedModel) -> bool:
+    return model.parent_error is None or model.error.mean_db < model.parent_error.mean_db
+
+
+@pytest.fixture(scope="module")
+def local(make_frames: MakeFrames) -> list[Codes]:
+    """Give half a second of a cell that no teacher heard."""
+    return [make_frames(1953, LOCAL_CELL)]
+
+
+@pytest.fixture(scope="module")
+def lstm_teacher(trained_teacher: TrainTeacher) -> TeacherModel:
+    return as_teacher(trained_teacher(networks.LSTM))
+
+
+@pytest.fixture(scope="module")
+def student(local: list[Codes], lstm_teacher: TeacherModel, tmp_path_factory: pytest.TempPathFactory) -> TrainedModel:
+    """Give a dense-only student of the LSTM teacher."""
+    return build_student(OWN_LSTM, local, {"far": lstm_teacher}, tmp_path_factory.mktemp("student"), silent)
+
+
+@pytest.fixture(scope="module")
+def at_home(student: TrainedModel) -> TeacherModel:
+    """Give a teacher that has heard the local cell."""
+    return as_teacher(student)
+
+
+@pytest.fixture(scope="module")
+def told() -> list[Progress]:
+    return []
+
+
+@pytest.fixture(scope="module")
+def of_any_family(
+    local: list[Codes], lstm_teacher: TeacherModel, told: list[Progress], tmp_path_factory: pytest.TempPathFactory
+) -> TrainedModel:
+    """Give the student of the LSTM teacher whose family was left open."""
+    return build_student(OPTIONS, local, {"far": lstm_teacher}, tmp_path_factory.mktemp("open"), told.append)
+
+
+def test_a_dense_only_student_shares_all_but_the_dense_layer_and_the_statistics_with_its_teacher(
+    lstm_teacher: TeacherModel, student: TrainedModel
+) -> None:
+    assert student.graph is lstm_teacher.graph
+    assert (student.family, student.parent, student.frozen_layers) == (networks.LSTM, "far", 2)
+    for name, array in lstm_teacher.tensors.items():
+        assert (student.tensors[name].tobytes() == array.tobytes()) == name.startswith("lstm."), name
+
+
+def test_a_student_is_compared_with_the_unadapted_teacher_on_the_same_windows(student: TrainedModel) -> None:
+    assert student.parent_error is not None
+    assert student.parent_error.windows == student.error.windows
+    assert beats_parent(student)
+
+
+def test_a_parents_error_is_what_the_teacher_makes_of_the_windows(
+    local: list[Codes], lstm_teacher: TeacherModel, student: TrainedModel
+) -> None:
+    windows = WindowSet.cut(local, OPTIONS.stride_frames, OPTIONS.seed)
+    held_out = np.concatenate([windows.held_out(fold) for fold in range(5)])
+    expected_db = Session(lstm_teacher.graph, lstm_teacher.tensors).score(windows.gather(held_out)).error_db
+    assert student.parent_error is not None
+    assert student.parent_error.mean_db == pytest.approx(expected_db.mean(), abs=1e-4)
+
+
+def test_a_students_error_on_later_data_is_what_its_calibration_promised(
+    make_frames: MakeFrames, student: TrainedModel
+) -> None:
+    later = cut_windows(make_frames(3906, LOCAL_CELL)[1953:], 10)
+    found = Session(student.graph, student.tensors).score(later)
+    assert found.error_db.mean() == pytest.approx(student.error.mean_db, rel=0.1)
+    threshold = student.scores[0].threshold_for(0.01)
+    assert np.mean(found.error_db > threshold.bound) <= 0.01
+
+
+def test_a_student_carries_the_errors_of_the_golden_windows(student: TrainedModel) -> None:
+    found = Session(student.graph, student.tensors).score(golden_windows(4))
+    assert student.golden_errors_db == tuple(found.error_db.tolist())
+
+
+def test_the_same_segments_and_seed_give_the_same_student_bit_for_bit(
+    local: list[Codes], lstm_teacher: TeacherModel, student: TrainedModel, tmp_path: Path
+) -> None:
+    again = build_student(OWN_LSTM, local, {"far": lstm_teacher}, tmp_path, silent)
+    assert bits(again) == bits(student)
+    assert again.scores == student.scores
+    other = build_student(replace(OWN_LSTM, stride_frames=11), local, {"far": lstm_teacher}, tmp_path, silent)
+    assert bits(other) != bits(student)
+
+
+@pytest.mark.parametrize(("frozen_layers", "shared"), [(1, ("_l0",)), (0, ())])
+def test_a_student_with_fewer_frozen_layers_goes_on_by_epochs_from_the_exact_solution(
+    local: list[Codes], lstm_teacher: TeacherModel, tmp_path: Path, frozen_layers: int, shared: tuple[str, ...]
+) -> None:
+    heard: list[Progress] = []
+    options = replace(OPTIONS, frozen_layers=frozen_layers)
+    refitted = build_student(options, local, {"far": lstm_teacher}, tmp_path, heard.append)
+    for name, array in lstm_teacher.tensors.items():
+        assert refitted.tensors[name].tobytes() == array.tobytes() or not name.endswith(shared or ("nothing",))
+    stages = [progress.stage for progress in heard]
+    assert stages == ["solving", "epoch 1 of at most 2", "epoch 2 of at most 2", "calibrating", "checking", "built"]
+    assert (refitted.family, refitted.frozen_layers, refitted.parent) == (networks.LSTM, frozen_layers, "far")
+    assert refitted.graph is lstm_teacher.graph
+    assert refitted.parent_error is not None
+    assert refitted.error.mean_db < 0.8 * refitted.parent_error.mean_db
+    assert refitted.error.windows == refitted.parent_error.windows
+
+
+def test_a_student_killed_between_epochs_has_the_same_bits_as_one_that_was_not(
+    local: list[Codes], lstm_teacher: TeacherModel, tmp_path: Path
+) -> None:
+    options = replace(OPTIONS, frozen_layers=0)
+    (tmp_path / "whole").mkdir()
+    whole = build_student(options, local, {"far": lstm_teacher}, tmp_path / "whole", silent)
+    heard: list[Progress] = []
+
+    def dies_in_epoch_2(progress: Progress) -> None:
+        if progress.stage.startswith("epoch 2"):
+            raise KilledError
+
+    with pytest.raises(KilledError):
+        build_student(options, local, {"far": lstm_teacher}, tmp_path, dies_in_epoch_2)
+    resumed = build_student(options, local, {"far": lstm_teacher}, tmp_path, heard.append)
+    assert bits(resumed) == bits(whole)
+    assert resumed.scores == whole.scores
+    assert "epoch 1 of at most 2" not in [progress.stage for progress in heard]
+
+
+def test_the_family_with_the_lowest_error_on_left_out_blocks_is_taken_and_all_are_recorded(
+    of_any_family: TrainedModel, student: TrainedModel
+) -> None:
+    errors = {one.family: one.error.mean_db for one in of_any_family.candidates}
+    assert set(errors) == {networks.LSTM, networks.LINEAR, networks.HYBRID}
+    assert of_any_family.family == min(errors, key=lambda family: errors[family])
+    assert of_any_family.error.mean_db == min(errors.values())
+    assert of_any_family.choice.startswith(f"{of_any_family.family} has the lowest error on 5 left-out folds of time:")
+    for family, error_db in errors.items():
+        assert f"{family} {error_db:.3f} dB" in of_any_family.choice
+    # The same sums, solved for some of the features, are the student that the family alone would have become.
+    assert errors[networks.LSTM] == pytest.approx(student.error.mean_db, rel=1e-4)
+
+
+def test_candidates_name_the_teacher_that_they_start_from_and_its_error(of_any_family: TrainedModel) -> None:
+    teachers = {one.family: one.teacher for one in of_any_family.candidates}
+    assert teachers == {networks.LSTM: "far", networks.LINEAR: None, networks.HYBRID: "far"}
+    assert {one.unadapted_error for one in of_any_family.candidates} == {of_any_family.parent_error}
+
+
+def test_a_linear_student_owes_its_teacher_nothing(of_any_family: TrainedModel, lstm_teacher: TeacherModel) -> None:
+    assert of_any_family.family == networks.LINEAR
+    assert (of_any_family.parent, of_any_family.frozen_layers) == (None, 0)
+    assert of_any_family.graph != lstm_teacher.graph
+    assert of_any_family.parent_error is not None
+
+
+def test_a_run_tells_where_it_is_and_never_goes_back(of_any_family: TrainedModel, told: list[Progress]) -> None:
+    assert of_any_family.family
+    shares = [progress.share for progress in told]
+    assert shares == sorted(shares)
+    assert shares[-1] == 1
+    assert [progress.stage for progress in told] == ["solving", "checking", "built"]
+
+
+def test_a_student_needs_no_teacher(local: list[Codes], of_any_family: TrainedModel, tmp_path: Path) -> None:
+    alone = build_student(replace(OPTIONS, frozen_layers=0), local, {}, tmp_path, silent)
+    assert (alone.family, alone.parent, alone.parent_error, alone.frozen_layers) == (networks.LINEAR, None, None, 0)
+    assert beats_parent(alone)
+    assert [(one.family, one.teacher, one.unadapted_error) for one in alone.candidates] == [
+        (networks.LINEAR, None, None)
+    ]
+    assert alone.error.mean_db == pytest.approx(of_any_family.error.mean_db, rel=1e-3)
+
+
+def test_a_linear_student_of_a_linear_teacher_starts_from_it(
+    make_frames: MakeFrames, trained_teacher: TrainTeacher, tmp_path: Path
+) -> None:
+    """With hardly any data of its own it stays with what the teacher knows of another day of the same cell."""
+    teacher = as_teacher(trained_teacher(networks.LINEAR))
+    few = [make_frames(2000, 1)[1300:]]
+    pulled = build_student(replace(OPTIONS, stride_frames=14), few, {"linear": teacher}, tmp_path, silent)
+    assert (pulled.family, pulled.parent, pulled.frozen_layers) == (networks.LINEAR, "linear", 0)
+    assert [one.teacher for one in pulled.candidates] == ["linear"]
+    assert pulled.graph is teacher.graph
+    assert pulled.parent_error is not None
+    assert pulled.error.mean_db < 1.02 * pulled.parent_error.mean_db
+
+
+@pytest.mark.parametrize(
+    ("family", "frozen_layers", "shared"), [(networks.AUTOENCODER, 3, "body."), (networks.HYBRID, 2, "lstm.")]
+)
+def test_a_student_keeps_the_frozen_layers_of_a_teacher_of_any_family(
+    trained_teacher: TrainTeacher, local: list[Codes], tmp_path: Path, family: str, frozen_layers: int, shared: str
+) -> None:
+    teacher = as_teacher(trained_teacher(family))
+    options = replace(OPTIONS, frozen_layers=frozen_layers, families=(family,))
+    refitted = build_student(options, local, {"teacher": teacher}, tmp_path, silent)
+    assert (refitted.family, refitted.parent, refitted.frozen_layers) == (family, "teacher", frozen_layers)
+    assert refitted.graph is teacher.graph
+    for name, array in teacher.tensors.items():
+        assert (refitted.tensors[name].tobytes() == array.tobytes()) == name.startswith(shared), name
+    assert beats_parent(refitted)
+
+
+def test_an_autoencoder_with_free_layers_is_refitted_by_epochs(
+    trained_teacher: TrainTeacher, local: list[Codes], tmp_path: Path
+) -> None:
+    teacher = as_teacher(trained_teacher(networks.AUTOENCODER))
+    refitted = build_student(replace(OPTIONS, frozen_layers=1), local, {"teacher": teacher}, tmp_path, silent)
+    assert (refitted.family, refitted.frozen_layers) == (networks.AUTOENCODER, 1)
+    np.testing.assert_array_equal(refitted.tensors["body.0.weight"], teacher.tensors["body.0.weight"])
+    assert (tmp_path / "student.checkpoint").exists()
+
+
+def test_a_student_starts_from_its_teacher_unless_it_is_linear_and_the_teacher_is_not() -> None:
+    lstm, linear = new_predictor(LstmConfig(layers=1, units=2), seed=1), networks.blank_linear()
+    assert [starts_from(lstm, family) for family in (networks.LSTM, networks.HYBRID, networks.LINEAR)] == [
+        True,
+        True,
+        False,
+    ]
+    assert starts_from(linear, networks.LINEAR)
+    assert not starts_from(None, networks.LINEAR)
+
+
+def test_of_several_teachers_the_one_that_heard_such_a_cell_is_taken_and_the_sentence_says_by_how_much(
+    make_frames: MakeFrames, lstm_teacher: TeacherModel, at_home: TeacherModel, tmp_path: Path
+) -> None:
+    few = [make_frames(3000, LOCAL_CELL)[2200:]]
+    heard: list[Progress] = []
+    teachers = {"far": lstm_teacher, "home": at_home}
+    chosen = build_student(OWN_LSTM, few, teachers, tmp_path, heard.append)
+    assert chosen.parent == "home"
+    tried = {one.teacher: one for one in chosen.candidates[:2]}
+    assert set(tried) == {"far", "home"}
+    won_db = tried["far"].error.mean_db - tried["home"].error.mean_db
+    assert won_db > 0
+    assert f"Of 2 teachers, home is lowest after a refit on 60 s or less: {tried['home'].error.mean_db:.3f} dB, " in (
+        chosen.choice
+    )
+    assert f"{won_db:.3f} dB before far" in chosen.choice
+    assert "unadapted" not in chosen.choice
+    assert heard[0].stage == "choosing a teacher"
+    shares = [progress.share for progress in heard]
+    assert shares == sorted(shares)
+
+
+def test_teachers_that_a_wanted_family_cannot_come_from_are_not_tried(
+    local: list[Codes], lstm_teacher: TeacherModel, trained_teacher: TrainTeacher, tmp_path: Path
+) -> None:
+    teachers = {"linear": as_teacher(trained_teacher(networks.LINEAR)), "far": lstm_teacher}
+    assert build_student(OWN_LSTM, local, teachers, tmp_path, silent).parent == "far"
+
+
+def test_a_student_that_learned_less_than_its_teacher_knows_does_not_beat_it(
+    make_frames: MakeFrames, at_home: TeacherModel, tmp_path: Path
+) -> None:
+    few = [make_frames(3000, LOCAL_CELL)[2200:]]
+    options = replace(OPTIONS, stride_frames=20, families=(networks.LINEAR,))
+    poor = build_student(options, few, {"home": at_home}, tmp_path, silent)
+    assert poor.parent_error is not None
+    assert not beats_parent(poor)
+
+
+def test_a_student_of_noise_claims_next_to_nothing_over_a_teacher_that_expects_noise(
+    lstm_teacher: TeacherModel, tmp_path: Path
+) -> None:
+    """The mean of the window is the best prediction there is."""
+    weights = {name: array.copy() for name, array in lstm_teacher.tensors.items()}
+    weights["dense.weight"][:], weights["dense.bias"][:] = 0, 0
+    noise = np.random.default_rng(5).integers(90, 110, (1953, 128), dtype=np.uint8)
+    learned = build_silently(OWN_LSTM, [noise], replace(lstm_teacher, tensors=weights), tmp_path)
+    assert learned.parent_error is not None
+    assert learned.error.mean_db == pytest.approx(learned.parent_error.mean_db, rel=1e-3)
+
+
+def build_silently(
+    options: StudentOptions, segments: Sequence[Codes], teacher: TeacherModel, folder: Path
+) -> TrainedModel:
+    return build_student(options, segments, {"teacher": teacher}, folder, silent)
+
+
+def test_too_little_data_is_refused_with_what_is_needed(
+    make_frames: MakeFrames, lstm_teacher: TeacherModel, tmp_path: Path
+) -> None:
+    with pytest.raises(FailedPreconditionError, match=r"needs 0\.17 s of frames"):
+        build_silently(OPTIONS, [make_frames(300, 3)], lstm_teacher, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (replace(OPTIONS, frozen_layers=3), "choose 0 to 2"),
+        (
+            replace(OPTIONS, families=(networks.AUTOENCODER,)),
+            "none of teacher can have a student of the family autoenc",
+        ),
+        (replace(OPTIONS, frozen_layers=1, families=(networks.LINEAR,)), "freeze all 2 to choose among linear"),
+    ],
+)
+def test_an_order_that_no_student_can_fill_is_refused(
+    local: list[Codes], lstm_teacher: TeacherModel, tmp_path: Path, options: StudentOptions, words: str
+) -> None:
+    with pytest.raises(InvalidArgumentError, match=words):
+        build_silently(options, local, lstm_teacher, tmp_path)
+
+
+def test_without_a_teacher_only_a_linear_student_can_be_ordered(local: list[Codes], tmp_path: Path) -> None:
+    with pytest.raises(InvalidArgumentError, match="lstm-predictor without a teacher: choose linear"):
+        build_student(OWN_LSTM, local, {}, tmp_path, silent)
+
+
+@pytest.mark.parametrize("damage", ["tensors", "graph", "family"])
+def test_a_damaged_teacher_is_refused(
+    local: list[Codes], lstm_teacher: TeacherModel, tmp_path: Path, damage: str
+) -> None:
+    short = lstm_teacher.tensors | {"dense.bias": np.zeros(1, dtype=np.float32)}
+    damaged = {
+        "tensors": replace(lstm_teacher, tensors=short),
+        "graph": replace(lstm_teacher, graph=lstm_teacher.graph[:5000]),
+        "family": replace(lstm_teacher, family="perceptron"),
+    }[damage]
+    with pytest.raises(CorruptError):
+        build_silently(OWN_LSTM, local, damaged, tmp_path)
+
+
+def test_a_minute_is_taken_from_the_first_segments_and_the_last_one_is_cut_short() -> None:
+    segments = [np.zeros((frames, 128), np.uint8) for frames in (1000, 2000, 3000, 4000)]
+    taken = first_seconds(segments, 4000 * 256e-6)
+    assert [len(segment) for segment in taken] == [1000, 2000, 1000]
+    assert [len(segment) for segment in first_seconds(segments, 1e3)] == [1000, 2000, 3000, 4000]
+
+
+def frames_of(recording: Path, center_hz: float, tuned_hz: float) -> Codes:
+    iq = decode_samples(recording.read_bytes(), "cu8")
+    return encode_frames(FrameMaker(Band(center_hz, 1.92e6), 1.92e6, tuned_hz).push(iq), -120.0)
+
+
+@pytest.mark.recordings
+def test_half_a_second_of_a_real_cell_adapts_a_teacher_that_never_heard_it(
+    recordings_dir: Path, tmp_path: Path, graph: bytes
+) -> None:
+    tuned_mhz = (2644.9, 2645.0, 2645.1)
+    heard = [frames_of(recordings_dir / f"cell-2645a-{mhz}.sigmf-data", 2645e6, mhz * 1e6) for mhz in tuned_mhz]
+    windows = WindowSet.cut(heard, stride_frames=20, seed=1)
+    options = FitOptions(max_epochs=4, seed=1)
+    predictor = fit(new_predictor(LstmConfig(), 1), windows, 0, options, tmp_path / "teacher", lambda *_: None)
+    teacher = TeacherModel(networks.LSTM, graph, tensors(Scorer(predictor, no_statistics())))
+    for name, center_hz in (("2645b-2645.0", 2645e6), ("1890-1890.0", 1890e6)):
+        codes = frames_of(recordings_dir / f"cell-{name}.sigmf-data", center_hz, center_hz)
+        student = build_silently(OWN_LSTM, [codes[:1953]], teacher, tmp_path)
+        later = cut_windows(codes[1953:], 20)
+        adapted_db = Session(student.graph, student.tensors).score(later).error_db
+        unadapted_db = Session(teacher.graph, teacher.tensors).score(later).error_db
+        assert adapted_db.mean() < 0.85 * unadapted_db.mean()
+        assert load_predictor(student.family, student.tensors).body_layers == 2
