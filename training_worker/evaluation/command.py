@@ -171,9 +171,9 @@ def judge_transfer(
     """Compare ways to a student: the unadapted teacher, a network of its own, Adam, and the exact solution.
 
     A teacher (LSTM, 2 layers of 64) is fitted to the teacher's recordings. Of each student recording the first seconds
-    make students, and the rest judges them: `cross` is the teacher as it is, `self` a network of the same kind from
-    scratch on the same local data, `sgd` the teacher's dense layer refitted by Adam, `exact` the dense layer solved.
-    Half a minute to two minutes for each recording on one core.
+    make students, and the rest judges them: `cross` is the teacher as it is, `self` an LSTM from scratch on the same
+    local data, `exact` the student whose dense layer is solved, of the family with the lowest error on left-out blocks,
+    and `sgd` the same network with that layer fitted by Adam. One to two minutes for each recording on one core.
 
     Example: bandwatch-worker evaluate transfer --teacher lte/cell-a*.sigmf-meta --student lte/cell-b.sigmf-meta
     """

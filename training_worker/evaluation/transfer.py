@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -29,10 +29,11 @@ from training_worker.learning.calibration import LeftOver, calibrate, errors_db,
 from training_worker.learning.dataset import Indices, WindowSet
 from training_worker.learning.fit import FitOptions
 from training_worker.learning.networks import LstmConfig, LstmPredictor, Predictor
-from training_worker.recipes.families import solved_families
+from training_worker.recipes.families import ways_from_lstm
 
 METHODS: Final = ("cross", "self", "sgd", "exact")
-"""Ways to a student: none, from scratch, by Adam, exactly."""
+"""Ways to a student: the unadapted teacher; an LSTM predictor from scratch on the local data; the exact student's own
+network with its dense layer fitted by Adam; and the exact student, of the family that a training run would take."""
 JUDGED_STRIDE: Final = 9
 """Frames between the starts of the windows that all of them are judged on."""
 SELF_PATIENCE: Final = 15
@@ -53,7 +54,8 @@ class TransferOptions:
         teacher_epochs: Most epochs of the teacher.
         self_epochs: Most epochs of a network from scratch.
         sgd_epochs: Most epochs of Adam from the teacher's weights.
-        families: Families of exact students, of which a recipe takes the best; solved where all layers are frozen.
+        families: Families of exact students, of which the one with the lowest error on left-out blocks is taken; with
+            free layers before the dense one it is the teacher's.
         seed: Deals blocks of time to folds, orders windows, and makes first weights.
     """
 
@@ -142,31 +144,46 @@ def compare_on(
     local, later = split(recording, options.local_s)
     windows = WindowSet.cut([local], STUDENT_STRIDE, options.seed)
     seconds = {"cross": 0.0, **teacher_s}
-    student = _exact_student(teacher, windows, options, seconds, say)
+    students = _exact_students(teacher, windows, options, seconds, say)
+    family = min(students, key=lambda name: float(students[name].rest.error_db.mean()))
+    student = students[family]
     compared = {"cross": teacher, "exact": student.predictor}
-    compared |= _by_adam(teacher, windows, options, seconds, say)
-    told: dict[str, Any] = {"frozen_layers": options.frozen_layers}
-    if options.all_frozen:
-        families, told["family"] = _families(teacher, windows, options, seconds, say)
-        compared |= families
-    else:
+    compared |= {name: one.predictor for name, one in students.items()}
+    compared |= _by_adam(teacher, family, windows, options, seconds, say)
+    told: dict[str, Any] = {"frozen_layers": options.frozen_layers, "family": family}
+    if not options.all_frozen:
         told["exact_is"] = "the exact dense layer, and from there Adam on all layers that are not frozen"
     errors = {name: _spread_on(later, predictor) for name, predictor in compared.items()}
     false_alarms_found, thresholds_told = _judged(recording, windows, student, options, seconds, say)
     return Transfer(recording.name, errors, seconds, false_alarms_found, told | thresholds_told)
 
 
-def _exact_student(
+def _exact_students(
     teacher: LstmPredictor, windows: WindowSet, options: TransferOptions, seconds: dict[str, float], say: Say
-) -> _Student:
+) -> dict[str, _Student]:
+    """Return a student of every family; one pass over the windows makes the features of all of them."""
+    ways = ways_from_lstm(teacher)
     with _timed(seconds, "features"):
-        regression = exact.regress(teacher, windows, lambda _: None)
-    with _timed(seconds, "exact"):
-        solution = exact.fit_exactly(regression, exact.dense_of(teacher))
-    if options.all_frozen:
-        rest = exact.left_over(regression, solution.left_out)
-        return _Student(exact.with_dense(teacher, solution.dense), rest, np.arange(len(windows)))
-    start = exact.with_dense(teacher, solution.left_out[HELD_OUT_FOLD])
+        whole = exact.regress(ways[networks.HYBRID][1], windows, lambda _: None)
+    students = {}
+    for family in options.families if options.all_frozen else (networks.LSTM,):
+        say(f"solving {family}")
+        columns, start = ways[family]
+        regression = whole.of_features(columns)
+        with _timed(seconds, f"exact {family}"):
+            solution = exact.fit_exactly(regression, exact.dense_of(start))
+        if options.all_frozen:
+            rest = exact.left_over(regression, solution.left_out)
+            students[family] = _Student(exact.with_dense(start, solution.dense), rest, np.arange(len(windows)))
+        else:
+            begun = exact.with_dense(teacher, solution.left_out[HELD_OUT_FOLD])
+            students[family] = _refitted(begun, windows, options, seconds, say)
+    return students
+
+
+def _refitted(
+    start: LstmPredictor, windows: WindowSet, options: TransferOptions, seconds: dict[str, float], say: Say
+) -> _Student:
     with _timed(seconds, "adam_after_exact"):
         refitted = fit_by_adam(start, windows, options.sgd, "the layers that are not frozen", say)
     rest = left_over(refitted, windows, windows.held_out(HELD_OUT_FOLD), lambda _: None)
@@ -174,25 +191,24 @@ def _exact_student(
 
 
 def _by_adam(
-    teacher: LstmPredictor, windows: WindowSet, options: TransferOptions, seconds: dict[str, float], say: Say
+    teacher: LstmPredictor,
+    family: str,
+    windows: WindowSet,
+    options: TransferOptions,
+    seconds: dict[str, float],
+    say: Say,
 ) -> dict[str, Predictor]:
+    """Return an LSTM predictor from scratch, and the network that the exact student starts from, refitted by Adam."""
     with _timed(seconds, "self"):
         scratch = networks.new_predictor(teacher.config, options.seed)
         patient = FitOptions(options.self_epochs, options.seed, patience_epochs=SELF_PATIENCE)
         own = fit_by_adam(scratch, windows, patient, "a network from scratch", say)
+    _, start = ways_from_lstm(teacher)[family]
+    refit = replace(options.sgd, frozen_layers=min(options.frozen_layers, start.body_layers))
     with _timed(seconds, "sgd"):
-        refitted = fit_by_adam(teacher, windows, options.sgd, "the teacher's weights by Adam", say)
+        refitted = fit_by_adam(start, windows, refit, "the same layers by Adam", say)
+    seconds["exact"] = seconds[f"exact {family}"] + seconds.get("adam_after_exact", 0.0)
     return {"self": own, "sgd": refitted}
-
-
-def _families(
-    teacher: LstmPredictor, windows: WindowSet, options: TransferOptions, seconds: dict[str, float], say: Say
-) -> tuple[dict[str, Predictor], str]:
-    """Return the exact student of every family, and the name of the one that a student's recipe takes."""
-    with _timed(seconds, "families"):
-        solved = solved_families(teacher, options.families, windows, lambda _: say("solving every family"))
-    taken = min(solved, key=lambda one: float(one.rest.error_db.mean()))
-    return {one.family: one.predictor for one in solved}, taken.family
 
 
 def _judged(

@@ -2,16 +2,19 @@
 
 from collections.abc import Sequence
 
+from training_worker.evaluation.fits import FAMILIES
 from training_worker.evaluation.telling import markdown_table, percent
 from training_worker.evaluation.transfer import METHODS, Transfer
 
 _NOTE = """\
-Error on the rest of each recording, which nothing was fitted on, as mean (deviation). `family` is the exact student of
-the family with the lowest error on left-out blocks, which is the one that a training run would publish."""
+Error on the rest of each recording, which nothing was fitted on, as mean (deviation). `cross` is the unadapted teacher,
+`self` an LSTM predictor from scratch, `exact` the exact student of the family with the lowest error on left-out blocks,
+which a training run would publish, and `sgd` the same network with its dense layer fitted by Adam."""
+_FAMILIES_NOTE = """\
+The exact student of every family, dB."""
 _SECONDS_NOTE = """\
-Seconds on this machine. `exact` is the solution with its cross-validation; `features` is the one pass of the teacher's
-layers that it shares with the calibration, and counts extra. `sgd` and `self` pass through the network in every epoch.
-`families` solves every family."""
+Seconds on this machine. `exact` is the solution with its cross-validation; `features` is the one pass that all families
+and the calibration share, and counts extra. `sgd` and `self` pass through the network in every epoch."""
 _RATES_NOTE = """\
 Realised false-alarm rate of the exact student's error on the rest, for thresholds that were to give 1 %. `fitted` is a
 quantile of windows that were fitted. `missed` is the share of sudden anomalies that the default threshold misses and
@@ -21,26 +24,28 @@ one matched to 1 % on the rest detects; it is negative where the default is the 
 def tables(found: Sequence[Transfer]) -> str:
     """Return Markdown: errors, times, and false alarms."""
     errors = _errors(found)
-    return "\n\n".join([_NOTE, errors, _SECONDS_NOTE, _times(found), _RATES_NOTE, _rates(found)])
+    parts = [_NOTE, errors, _FAMILIES_NOTE, _families(found), _SECONDS_NOTE, _times(found), _RATES_NOTE, _rates(found)]
+    return "\n\n".join(parts)
 
 
 def _errors(found: Sequence[Transfer]) -> str:
-    heads = ["recording", *(f"{name} dB" for name in METHODS), "exact / self", "exact / sgd", "family dB", "family"]
+    heads = ["recording", *(f"{name} dB" for name in METHODS), "family", "exact / self", "exact / sgd"]
     rows = [
         [
             one.recording,
             *(f"{one.errors_db[name][0]:.3f} ({one.errors_db[name][1]:.3f})" for name in METHODS),
+            str(one.further["family"]),
             *(f"{one.errors_db['exact'][0] / one.errors_db[name][0]:.3f}" for name in ("self", "sgd")),
-            *_family(one),
         ]
         for one in found
     ]
     return markdown_table(heads, rows)
 
 
-def _family(one: Transfer) -> list[str]:
-    family = one.further.get("family")
-    return [f"{one.errors_db[family][0]:.3f}", family] if family else ["", "not compared"]
+def _families(found: Sequence[Transfer]) -> str:
+    names = [family for family in FAMILIES if family in found[0].errors_db]
+    rows = [[one.recording, *(f"{one.errors_db[name][0]:.3f}" for name in names)] for one in found]
+    return markdown_table(["recording", *names], rows)
 
 
 def _times(found: Sequence[Transfer]) -> str:

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from bandwatch.spectrogram.bands import CODE_STEP_DB, FRAME_BINS, INPUT_FRAMES, TARGET_FRAMES
+from training_worker.learning import kernel
 from training_worker.learning.calibration import LeftOver, five_stretches
 from training_worker.learning.dataset import FOLDS, Indices, WindowSet, batches
 from training_worker.learning.networks import Predictor, PredictorT, standardise
@@ -24,7 +25,6 @@ from training_worker.learning.networks import Predictor, PredictorT, standardise
 STRENGTHS: Final = tuple(10.0 ** (exponent / 2) for exponent in range(-12, 7))
 """Strengths of the pull toward the teacher that cross-validation chooses from; the last one all but keeps it."""
 _TAKEN_AT_ONCE: Final = 256
-_ROUNDING: Final = 1e-13
 
 Dense = Tensor
 """float64 [features + 1, 3200]: weights of a dense layer, its bias in the last row."""
@@ -91,12 +91,32 @@ def regress(predictor: Predictor, windows: WindowSet, report: Callable[[float], 
 
 
 def fit_exactly(regression: Regression, teacher: Dense) -> ExactFit:
-    """Return the dense layers at the strength that leaves the least error on the folds that are left out in turn."""
+    """Return the dense layers at the strength that leaves the least error on the folds that are left out in turn.
+
+    Where there are fewer windows than features, the same solution is reached from the side of the windows (`kernel`).
+    """
+    if len(regression.windows) < regression.features.shape[1]:
+        return _fit_few(regression, teacher)
     rest = [_diagonal(regression.without(fold), teacher) for fold in range(FOLDS)]
     errors = [_excess_errors(fitted, regression.sums[fold, fold], teacher) for fold, fitted in enumerate(rest)]
     strength = STRENGTHS[int(torch.stack(errors).sum(0).argmin())]
     left_out = {fold: fitted.solution(teacher, strength) for fold, fitted in enumerate(rest)}
     return ExactFit(solve(regression.without(None), teacher, strength), left_out, strength)
+
+
+def _fit_few(regression: Regression, teacher: Dense) -> ExactFit:
+    windows = regression.windows
+    features, every = _with_ones(regression.features), torch.arange(len(windows))
+    standardised, _, _ = standardise(torch.from_numpy(windows.gather(every.numpy())))
+    rest = standardised[:, INPUT_FRAMES:].flatten(1).to(torch.float64) - features @ teacher
+    folds = [
+        kernel.Fold.of(features, rest, torch.from_numpy(windows.fitted(fold)), torch.from_numpy(windows.held_out(fold)))
+        for fold in range(FOLDS)
+    ]
+    strength = STRENGTHS[int(torch.stack([fold.excess_errors(STRENGTHS) for fold in folds]).sum(0).argmin())]
+    left_out = {number: teacher + fold.change(strength) for number, fold in enumerate(folds)}
+    whole = kernel.Fold.of(features, rest, every, every[:0])
+    return ExactFit(teacher + whole.change(strength), left_out, strength)
 
 
 def add_up(parts: Sequence[Sums]) -> Sums:
@@ -109,7 +129,7 @@ def add_up(parts: Sequence[Sums]) -> Sums:
 def solve(sums: Sums, teacher: Dense, strength: float) -> Dense:
     """Return the dense layer [f + 1, 3200] that minimises |H W - Y|^2 + strength n |W - W_teacher|^2."""
     pulled = sums.hh + strength * sums.windows * torch.eye(len(sums.hh), dtype=torch.float64)
-    change: Dense = torch.cholesky_solve(sums.hy - sums.hh @ teacher, torch.linalg.cholesky(pulled))
+    change: Dense = torch.cholesky_solve(_correction(sums, teacher), torch.linalg.cholesky(pulled))
     return teacher + change
 
 
@@ -157,7 +177,7 @@ def with_dense(predictor: PredictorT, dense: Dense) -> PredictorT:
 
 @dataclass(frozen=True, eq=False)
 class _Diagonal:
-    """A regression in the directions in which its features are uncorrelated and not silent: H'H = V diag(power) V'.
+    """A regression in the directions in which its features are uncorrelated: H'H = V diag(power) V'.
 
     There a solution of any strength is a division: W = W_teacher + V diag(1 / (power + strength n)) V'C, where
     C = H'(Y - H W_teacher).
@@ -166,7 +186,7 @@ class _Diagonal:
     directions: Tensor
     power: Tensor
     correction: Tensor
-    """V'C, float64 [directions, 3200]."""
+    """V'C, float64 [f + 1, 3200]."""
     windows: int
 
     def shares(self, strength: float) -> Tensor:
@@ -179,9 +199,7 @@ class _Diagonal:
 
 def _diagonal(sums: Sums, teacher: Dense) -> _Diagonal:
     power, directions = torch.linalg.eigh(sums.hh)
-    heard = power > _ROUNDING * power[-1]  # H has nothing in the other directions, so the correction has nothing either
-    kept = directions[:, heard]
-    return _Diagonal(kept, power[heard], _turned_correction(kept, sums, teacher), sums.windows)
+    return _Diagonal(directions, power.clamp(min=0), directions.T @ _correction(sums, teacher), sums.windows)
 
 
 def _excess_errors(fitted: _Diagonal, unseen: Sums, teacher: Dense) -> Tensor:
@@ -192,7 +210,7 @@ def _excess_errors(fitted: _Diagonal, unseen: Sums, teacher: Dense) -> Tensor:
     """
     turned = fitted.directions.T @ unseen.hh @ fitted.directions
     squares = turned * (fitted.correction @ fitted.correction.T)
-    slopes = (_turned_correction(fitted.directions, unseen, teacher) * fitted.correction).sum(1)
+    slopes = ((fitted.directions.T @ _correction(unseen, teacher)) * fitted.correction).sum(1)
     shares = torch.stack([fitted.shares(strength) for strength in STRENGTHS])
     return ((shares @ squares) * shares).sum(1) - 2 * (shares @ slopes)
 
@@ -201,9 +219,8 @@ def _sums_of(features: Tensor, targets: Tensor) -> Sums:
     return Sums(features.T @ features, features.T @ targets.to(torch.float64), len(targets))
 
 
-def _turned_correction(directions: Tensor, sums: Sums, teacher: Dense) -> Tensor:
-    """Return V'C: with few windows there are far fewer directions than features."""
-    return directions.T @ sums.hy - (directions.T @ sums.hh) @ teacher
+def _correction(sums: Sums, teacher: Dense) -> Tensor:
+    return sums.hy - sums.hh @ teacher
 
 
 def _with_ones(features: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Which teacher a student starts from, by errors on blocks of time that were left out."""
+"""Which teacher a student starts from, by errors on blocks of time that were left out; and how choices are recorded."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
@@ -10,9 +10,9 @@ from bandwatch.artifacts.manifest import Candidate
 from bandwatch.errors import InvalidArgumentError
 from bandwatch.spectrogram.bands import FRAME_SECONDS
 from training_worker.learning.calibration import error_statistics
-from training_worker.learning.dataset import WindowSet
+from training_worker.learning.dataset import FOLDS, WindowSet
 from training_worker.learning.networks import Predictor
-from training_worker.recipes.families import possible_families, solve_own
+from training_worker.recipes.families import Solved, possible_families, solve_own
 from training_worker.recipes.progress import part_of
 
 JUDGED_S: Final = 60.0
@@ -38,9 +38,7 @@ def chosen_teacher(
     tried: list[Candidate] = []
     for number, (name, teacher) in enumerate(teachers.items()):
         one = solve_own(teacher, windows, part_of(report, number, len(teachers)))
-        assert one.unadapted is not None  # noqa: S101 - it has a teacher
-        errors = error_statistics(one.rest.error_db), error_statistics(one.unadapted.error_db)
-        tried.append(Candidate(family=one.family, teacher=name, error=errors[0], unadapted_error=errors[1]))
+        tried.append(candidate(one, name))
     ranked = sorted(tried, key=lambda candidate: candidate.error.mean_db)
     return ranked[0].teacher, tuple(tried), _why(ranked)
 
@@ -58,6 +56,24 @@ def suitable_teachers(teachers: Mapping[str, Predictor], families: Sequence[str]
             "name another teacher, or leave the family open"
         )
     return suitable
+
+
+def candidate(one: Solved, teacher: str | None) -> Candidate:
+    """Return what a manifest says of a family that was tried, and of the teacher that it starts from."""
+    return Candidate(
+        family=one.family,
+        teacher=teacher,
+        error=error_statistics(one.rest.error_db),
+        unadapted_error=None if one.unadapted is None else error_statistics(one.unadapted.error_db),
+    )
+
+
+def why_lowest(best: Solved, solved: Sequence[Solved]) -> str:
+    """Say in a sentence why a family was taken; nothing where there was no choice."""
+    if len(solved) == 1:
+        return ""
+    errors = ", ".join(f"{one.family} {one.rest.error_db.mean():.3f} dB" for one in solved)
+    return f"{best.family} has the lowest error on {FOLDS} left-out folds of time: {errors}."
 
 
 def first_seconds(segments: Sequence[Codes], seconds: float) -> list[Codes]:

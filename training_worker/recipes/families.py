@@ -3,10 +3,9 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from bandwatch.artifacts.manifest import Candidate
 from bandwatch.errors import InvalidArgumentError
 from training_worker.learning import exact, networks
-from training_worker.learning.calibration import LeftOver, error_statistics
+from training_worker.learning.calibration import LeftOver
 from training_worker.learning.dataset import FOLDS, WindowSet
 from training_worker.learning.networks import LstmPredictor, Predictor
 from training_worker.recipes.progress import part_of
@@ -70,24 +69,6 @@ def solved_families(
     return _judged_by(parent, solved, windows)
 
 
-def candidate(one: Solved, teacher: str | None) -> Candidate:
-    """Return what a manifest says of a family that was tried, and of the teacher that it starts from."""
-    return Candidate(
-        family=one.family,
-        teacher=teacher,
-        error=error_statistics(one.rest.error_db),
-        unadapted_error=None if one.unadapted is None else error_statistics(one.unadapted.error_db),
-    )
-
-
-def why_lowest(best: Solved, solved: Sequence[Solved]) -> str:
-    """Say in a sentence why a family was taken; nothing where there was no choice."""
-    if len(solved) == 1:
-        return ""
-    errors = ", ".join(f"{one.family} {one.rest.error_db.mean():.3f} dB" for one in solved)
-    return f"{best.family} has the lowest error on {FOLDS} left-out folds of time: {errors}."
-
-
 def possible_families(parent: Predictor | None) -> tuple[str, ...]:
     """Return the families that a student of a teacher, or of none, can be of."""
     match parent:
@@ -101,20 +82,25 @@ def possible_families(parent: Predictor | None) -> tuple[str, ...]:
             return (parent.family, networks.LINEAR)
 
 
+def ways_from_lstm(parent: LstmPredictor) -> dict[str, tuple[slice, Predictor]]:
+    """Return for each family the features of the hybrid that it sees, and the network that it starts from."""
+    units = parent.config.units
+    return {
+        networks.LSTM: (slice(units), parent),
+        networks.LINEAR: (slice(units, None), networks.blank_linear()),
+        networks.HYBRID: (slice(None), networks.hybrid_of(parent)),
+    }
+
+
 def _solve_beside_lstm(
     parent: LstmPredictor, families: Sequence[str], windows: WindowSet, report: Callable[[float], None]
 ) -> list[Solved]:
     """Solve a family for each choice of columns of one regression: the hidden state, the lagged powers, or both."""
-    units = parent.config.units
     if set(families) == {networks.LSTM}:
         return [solve_own(parent, windows, report)]
-    hybrid = networks.hybrid_of(parent)
-    whole = exact.regress(hybrid, windows, report)
-    ways: dict[str, tuple[slice, Predictor]] = {
-        networks.LSTM: (slice(units), parent),
-        networks.LINEAR: (slice(units, None), networks.blank_linear()),
-        networks.HYBRID: (slice(None), hybrid),
-    }
+    ways = ways_from_lstm(parent)
+    units = parent.config.units
+    whole = exact.regress(ways[networks.HYBRID][1], windows, report)
     solved = [_solve(whole.of_features(ways[family][0]), ways[family][1]) for family in families]
     unadapted = exact.left_over(whole.of_features(slice(units)), dict.fromkeys(range(FOLDS), exact.dense_of(parent)))
     return [Solved(one.family, one.predictor, one.left_out, one.rest, unadapted) for one in solved]

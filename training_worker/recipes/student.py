@@ -14,15 +14,8 @@ from training_worker.learning.dataset import WindowSet
 from training_worker.learning.fit import FitOptions, fit
 from training_worker.learning.networks import Predictor
 from training_worker.learning.restore import load_predictor
-from training_worker.recipes.choice import chosen_teacher, suitable_teachers
-from training_worker.recipes.families import (
-    Solved,
-    candidate,
-    families_left,
-    solved_families,
-    starts_from,
-    why_lowest,
-)
+from training_worker.recipes.choice import candidate, chosen_teacher, suitable_teachers, why_lowest
+from training_worker.recipes.families import Solved, families_left, solved_families, starts_from
 from training_worker.recipes.progress import Progress, ProgressReporter
 from training_worker.recipes.trained import Origin, TeacherModel, TrainedModel, trained_model
 

@@ -23,6 +23,7 @@ from training_worker.learning.exact import (
     with_dense,
 )
 from training_worker.learning.exact import left_over as left_over_by_sums
+from training_worker.learning.kernel import Fold
 from training_worker.learning.networks import Predictor, standardise
 
 MakeFrames = Callable[[int, int], npt.NDArray[np.uint8]]
@@ -174,6 +175,24 @@ def test_cross_validation_ranks_strengths_as_predictions_do_with_more_features_t
     found = excess_errors(regression.without(1), regression.sums[1, 1], dense_of(start)).numpy()[::6]
     assert np.argsort(found).tolist() == np.argsort(expected).tolist()
     np.testing.assert_allclose(found - found[0], np.array(expected) - expected[0], rtol=1e-5, atol=1e-3)
+
+
+@pytest.mark.parametrize("family", [networks.LSTM, networks.LINEAR])
+def test_from_the_side_of_the_windows_every_strength_has_the_same_solution_and_error(
+    regressions: Regressions, family: str
+) -> None:
+    start, regression = regressions[family]
+    features, targets = (torch.from_numpy(part) for part in system(regression, np.arange(len(regression.windows))))
+    fitted, unseen = regression.windows.fitted(1), regression.windows.held_out(1)
+    rest = targets - features @ dense_of(start)
+    fold = Fold.of(features, rest, torch.from_numpy(fitted), torch.from_numpy(unseen))
+    sums = regression.without(1)
+    expected = excess_errors(sums, regression.sums[1, 1], dense_of(start)).numpy()
+    np.testing.assert_allclose(fold.excess_errors(STRENGTHS).numpy(), expected, rtol=1e-5, atol=1e-3)
+    for strength in STRENGTHS[::9]:
+        solution = solve(sums, dense_of(start), strength)
+        found = features[unseen] @ (dense_of(start) + fold.change(strength))
+        np.testing.assert_allclose(found, features[unseen] @ solution, atol=1e-5)
 
 
 def test_the_chosen_strength_leaves_the_least_error_on_left_out_blocks(lstm: tuple[Dense, Regression]) -> None:

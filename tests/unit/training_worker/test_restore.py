@@ -113,7 +113,7 @@ DAMAGE: dict[str, tuple[str, Change]] = {
     "autoencoder without units": (networks.AUTOENCODER, replaced("body.1.weight", np.zeros((0, 128)))),
     "autoencoder without layers": (networks.AUTOENCODER, lambda weights: weights.clear()),
     "autoencoder with a gap": (networks.AUTOENCODER, lambda weights: weights.__delitem__("body.1.weight")),
-    "enormous autoencoder": (networks.AUTOENCODER, replaced("body.0.weight", np.zeros((1 << 62, 0)))),
+    "enormous autoencoder": (networks.AUTOENCODER, replaced("body.0.weight", np.zeros((1 << 60, 0), np.float32))),
 }
 
 

@@ -65,7 +65,7 @@ def _run_in(
     """Keep all processes at work until every job is done."""
     numbers = {job: number for number, job in enumerate(undone)}
     needs = [{numbers[needed] for needed in job.needs if needed in numbers} for job in undone]
-    ranks = _ranks(undone, needs)
+    ranks = ranks(undone, needs)
     waiting = sorted(range(len(undone)), key=lambda number: -ranks[number])
     running: dict[Future[float], int] = {}
     finished: set[int] = set()
@@ -83,7 +83,7 @@ def _run_in(
     return spent_s
 
 
-def _ranks(jobs: Sequence[Job], needs: Sequence[set[int]]) -> list[float]:
+def ranks(jobs: Sequence[Job], needs: Sequence[set[int]]) -> list[float]:
     """Return for each job what the longest chain of work that waits for it costs, itself included."""
     behind = [0.0] * len(jobs)
     for number in reversed(range(len(jobs))):
