@@ -2,7 +2,7 @@
 
 With H [n, features + 1] the features beside a column of ones, and Y [n, 3200] the standardised target frames, the dense
 layer W [features + 1, 3200] minimises |H W - Y|^2 + strength n |W - W_teacher|^2. The windows enter only through H'H
-and H'Y, so that leaving blocks of time out, taking fewer features, and adding up observers are sums, not other fits.
+and H'Y, so that leaving blocks of time out and adding up observers are sums, not other fits.
 """
 
 import copy
@@ -52,14 +52,6 @@ class Regression:
     def without(self, fold: int | None) -> Sums:
         """Return the sums over the windows that share no frame with a fold, or over all of them."""
         return add_up([sums for touched, sums in self.sums.items() if fold not in touched])
-
-    def of_features(self, chosen: slice) -> "Regression":
-        """Return the regression on some of the features only, from the same sums."""
-        kept = torch.cat([torch.arange(self.features.shape[1])[chosen], torch.tensor([self.features.shape[1]])])
-        sums = {
-            touched: Sums(part.hh[kept][:, kept], part.hy[kept], part.windows) for touched, part in self.sums.items()
-        }
-        return Regression(self.windows, self.features[:, chosen], sums)
 
 
 @dataclass(frozen=True, eq=False)

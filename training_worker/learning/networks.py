@@ -22,9 +22,9 @@ LSTM: Final = "lstm-predictor"
 AUTOENCODER: Final = "autoencoder"
 """Dense layers through a bottleneck (seed paper: four for the downlink, six for the uplink)."""
 LINEAR: Final = "linear"
-"""A linear map of lagged powers: nothing but the dense layer."""
+"""A linear map of lagged powers, of rank 64."""
 HYBRID: Final = "hybrid"
-"""An LSTM whose dense layer sees the lagged powers too."""
+"""An LSTM whose dense layer sees 64 combinations of the lagged powers too."""
 KERAS_LSTM: Final = "keras-lstm"
 """LSTM layers with hard-sigmoid gates and batch normalisation, imported from a file of Keras 2."""
 FAMILIES: Final = (LSTM, AUTOENCODER, LINEAR, HYBRID, KERAS_LSTM)
@@ -32,7 +32,9 @@ FAMILIES: Final = (LSTM, AUTOENCODER, LINEAR, HYBRID, KERAS_LSTM)
 
 SUB_BANDS: Final = 8
 LAGGED_POWERS: Final = FRAME_BINS + INPUT_FRAMES * SUB_BANDS
-"""Features of the linear family: the mean of each bin, and the power of 8 sub-bands in each of the 100 frames."""
+"""What the linear family hears: the mean of each bin, and the power of 8 sub-bands in each of the 100 frames."""
+COMBINATIONS: Final = 64
+"""Combinations of the lagged powers that the linear family and the hybrid keep: as many as an LSTM layer has units."""
 AUTOENCODER_UNITS: Final = {3: (128, 64, 128), 5: (256, 128, 64, 128, 256)}
 """Units of the layers before the dense one, by their number: four and six dense layers in all."""
 
@@ -120,8 +122,8 @@ class Autoencoder(Predictor):
         return int(parameter_name.split(".")[1])
 
 
-class LinearPredictor(Predictor):
-    """A dense layer on lagged powers: the exact solution is all of its training, and it needs no teacher."""
+class LaggedRegression(Predictor):
+    """A dense layer on all 928 lagged powers: what a linear predictor is before it is reduced; never published."""
 
     family = LINEAR
 
@@ -129,31 +131,58 @@ class LinearPredictor(Predictor):
         super().__init__()
         self.body_layers = 0
         self.dense = _dense(LAGGED_POWERS)
+        nn.init.zeros_(self.dense.weight)
+        nn.init.zeros_(self.dense.bias)
 
     def features(self, inputs: Tensor) -> Tensor:
         """Return float32 [n, 928]."""
         return lagged_powers(inputs)
 
 
+class LinearPredictor(Predictor):
+    """A few combinations of the lagged powers, and a dense layer on them; `reduced` makes it, without gradients."""
+
+    family = LINEAR
+
+    def __init__(self, combinations: int = COMBINATIONS) -> None:
+        super().__init__()
+        self.body_layers = 1
+        self.lagged = nn.Linear(LAGGED_POWERS, combinations, bias=False)
+        self.dense = _dense(combinations)
+
+    def features(self, inputs: Tensor) -> Tensor:
+        """Return float32 [n, combinations]."""
+        combined: Tensor = self.lagged(lagged_powers(inputs))
+        return combined
+
+    def _body_layer_of(self, parameter_name: str) -> int:
+        del parameter_name
+        return 0
+
+
 class HybridPredictor(Predictor):
-    """An LSTM predictor whose dense layer sees the lagged powers beside the hidden state: a linear skip."""
+    """An LSTM predictor whose dense layer also sees combinations of the lagged powers: a linear skip."""
 
     family = HYBRID
 
-    def __init__(self, config: LstmConfig) -> None:
+    def __init__(self, config: LstmConfig, combinations: int = COMBINATIONS) -> None:
         super().__init__()
         self.config = config
         self.body_layers = config.layers
         self.lstm = nn.LSTM(FRAME_BINS, config.units, config.layers, batch_first=True)
-        self.dense = _dense(config.units + LAGGED_POWERS)
+        self.lagged = nn.Linear(LAGGED_POWERS, combinations, bias=False)
+        self.dense = _dense(config.units + combinations)
 
     def features(self, inputs: Tensor) -> Tensor:
-        """Return float32 [n, units + 928], the hidden state first."""
+        """Return float32 [n, units + combinations], the hidden state first."""
         _, (last, _) = self.lstm(inputs)
-        return torch.cat([last[-1], lagged_powers(inputs)], dim=1)
+        return torch.cat([last[-1], self.lagged(lagged_powers(inputs))], dim=1)
 
     def _body_layer_of(self, parameter_name: str) -> int:
-        return int(parameter_name.rpartition("_l")[2])
+        """Return the layer; the combinations belong to the top LSTM layer, beside which they stand."""
+        return (
+            self.config.layers - 1 if parameter_name.startswith("lagged") else int(parameter_name.rpartition("_l")[2])
+        )
 
 
 def lagged_powers(inputs: Tensor) -> Tensor:
@@ -162,24 +191,27 @@ def lagged_powers(inputs: Tensor) -> Tensor:
     return torch.cat([inputs.mean(1), sub_bands.flatten(1)], dim=1)
 
 
-def hybrid_of(predictor: LstmPredictor) -> HybridPredictor:
-    """Return the hybrid that predicts what an LSTM predictor does: the weights of its linear skip are zero."""
-    hybrid = HybridPredictor(predictor.config)
+def hybrid_of(predictor: LstmPredictor, linear: LinearPredictor) -> HybridPredictor:
+    """Return the hybrid that predicts what an LSTM predictor does, with the combinations of a linear one unused."""
+    units = predictor.config.units
+    hybrid = HybridPredictor(predictor.config, linear.lagged.out_features)
     with torch.no_grad():
         hybrid.lstm.load_state_dict(predictor.lstm.state_dict())
+        hybrid.lagged.load_state_dict(linear.lagged.state_dict())
         hybrid.dense.weight.zero_()
-        hybrid.dense.weight[:, : predictor.config.units] = predictor.dense.weight
+        hybrid.dense.weight[:, :units] = predictor.dense.weight
         hybrid.dense.bias.copy_(predictor.dense.bias)
     return hybrid
 
 
-def blank_linear() -> LinearPredictor:
-    """Return the linear predictor that knows nothing: it predicts the mean of a window's input."""
-    linear = LinearPredictor()
+def lstm_of(hybrid: HybridPredictor) -> LstmPredictor:
+    """Return the LSTM predictor in a hybrid: its dense layer without the linear skip."""
+    predictor = LstmPredictor(hybrid.config)
     with torch.no_grad():
-        linear.dense.weight.zero_()
-        linear.dense.bias.zero_()
-    return linear
+        predictor.lstm.load_state_dict(hybrid.lstm.state_dict())
+        predictor.dense.weight.copy_(hybrid.dense.weight[:, : hybrid.config.units])
+        predictor.dense.bias.copy_(hybrid.dense.bias)
+    return predictor
 
 
 def standardise(codes: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -42,13 +42,13 @@ def _blank(family: str, weights: Mapping[str, npt.NDArray[np.float32]]) -> Predi
     """Return a network of that family whose size fits the tensors as far as their shapes can tell."""
     match family:
         case networks.LINEAR:
-            return networks.LinearPredictor()
+            return networks.LinearPredictor(_combinations(weights))
         case networks.AUTOENCODER:
             return networks.Autoencoder(_autoencoder_units(weights))
         case networks.LSTM:
             return networks.LstmPredictor(_lstm_config(weights))
         case networks.HYBRID:
-            return networks.HybridPredictor(_lstm_config(weights))
+            return networks.HybridPredictor(_lstm_config(weights), _combinations(weights))
         case networks.KERAS_LSTM:
             return KerasLstmPredictor()
         case _:
@@ -64,6 +64,15 @@ def _lstm_config(weights: Mapping[str, npt.NDArray[np.float32]]) -> networks.Lst
             return networks.LstmConfig(layers=layers, units=units)
         case shape:
             raise CorruptError(f"the first LSTM layer has recurrent weights of shape {shape}, which none can have")
+
+
+def _combinations(weights: Mapping[str, npt.NDArray[np.float32]]) -> int:
+    lagged = weights.get("lagged.weight")
+    match () if lagged is None else lagged.shape:
+        case (combinations, networks.LAGGED_POWERS) if 0 < combinations <= networks.LAGGED_POWERS:
+            return int(combinations)
+        case shape:
+            raise CorruptError(f"combinations of lagged powers have weights of shape {shape}, which none can have")
 
 
 def _autoencoder_units(weights: Mapping[str, npt.NDArray[np.float32]]) -> tuple[int, ...]:

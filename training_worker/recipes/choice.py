@@ -12,7 +12,7 @@ from bandwatch.spectrogram.bands import FRAME_SECONDS
 from training_worker.learning.calibration import error_statistics
 from training_worker.learning.dataset import FOLDS, WindowSet
 from training_worker.learning.networks import Predictor
-from training_worker.recipes.families import Solved, possible_families, solve_own
+from training_worker.recipes.families import Solved, possible_families, solve_from
 from training_worker.recipes.progress import part_of
 
 JUDGED_S: Final = 60.0
@@ -37,7 +37,7 @@ def chosen_teacher(
     windows = WindowSet.cut(first_seconds(segments, JUDGED_S), stride_frames, seed)
     tried: list[Candidate] = []
     for number, (name, teacher) in enumerate(teachers.items()):
-        one = solve_own(teacher, windows, part_of(report, number, len(teachers)))
+        one = solve_from(teacher, windows, part_of(report, number, len(teachers)))
         tried.append(candidate(one, name))
     ranked = sorted(tried, key=lambda candidate: candidate.error.mean_db)
     return ranked[0].teacher, tuple(tried), _why(ranked)
@@ -72,8 +72,12 @@ def why_lowest(best: Solved, solved: Sequence[Solved]) -> str:
     """Say in a sentence why a family was taken; nothing where there was no choice."""
     if len(solved) == 1:
         return ""
-    errors = ", ".join(f"{one.family} {one.rest.error_db.mean():.3f} dB" for one in solved)
-    return f"{best.family} has the lowest error on {FOLDS} left-out folds of time: {errors}."
+    errors = ", ".join(f"{_words(one)} {one.rest.error_db.mean():.3f} dB" for one in solved)
+    return f"{_words(best)} has the lowest error on {FOLDS} left-out folds of time: {errors}."
+
+
+def _words(one: Solved) -> str:
+    return one.family if one.has_teacher else f"{one.family} of its own"
 
 
 def first_seconds(segments: Sequence[Codes], seconds: float) -> list[Codes]:

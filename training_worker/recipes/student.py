@@ -1,21 +1,21 @@
 """Refit a copy of a teacher to one cell, and choose which teacher and which family."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from bandwatch.errors import InvalidArgumentError
-from training_worker.learning import exact
+from training_worker.learning import exact, networks
 from training_worker.learning.calibration import error_statistics, left_over
 from training_worker.learning.dataset import WindowSet
 from training_worker.learning.fit import FitOptions, fit
 from training_worker.learning.networks import Predictor
 from training_worker.learning.restore import load_predictor
 from training_worker.recipes.choice import candidate, chosen_teacher, suitable_teachers, why_lowest
-from training_worker.recipes.families import Solved, families_left, solved_families, starts_from
+from training_worker.recipes.families import Solved, families_left, solved_families
 from training_worker.recipes.progress import Progress, ProgressReporter
 from training_worker.recipes.trained import Origin, TeacherModel, TrainedModel, trained_model
 
@@ -31,7 +31,7 @@ class StudentOptions:
         max_epochs: Serves refits of more than the dense layer.
         stride_frames: Frames between the starts of windows.
         seed: Deals blocks of time to folds, and orders windows.
-        families: Families to choose among; empty for the teacher's own, the linear one, and the hybrid of an LSTM.
+        families: Families to choose among; empty for the teacher's own, and a linear student that needs no teacher.
     """
 
     frozen_layers: int
@@ -71,20 +71,22 @@ def build_student(
     windows = WindowSet.cut(segments, options.stride_frames, options.seed)
     families = families_left(parent, frozen, options.families)
     solved = solved_families(parent, families, windows, lambda share: tell("solving", 0.2 + 0.4 * share))
-    best = min(solved, key=lambda one: float(one.rest.error_db.mean()))
+    free = parent is not None and frozen < parent.body_layers
+    allowed = [one for one in solved if one.has_teacher or not free]
+    best = min(allowed, key=lambda one: float(one.rest.error_db.mean()))
     student, rest, unadapted = best.predictor, best.rest, best.unadapted
-    if parent is not None and frozen < parent.body_layers:
-        student = _refitted(best, windows, options, workspace, tell)
+    if parent is not None and free:
+        student = _refitted(best, windows, replace(options, frozen_layers=frozen), workspace, tell)
         held_out = windows.held_out(_HELD_OUT_FOLD)
         rest = left_over(student, windows, held_out, lambda share: tell("calibrating", 0.9 + 0.02 * share))
         unadapted = left_over(parent, windows, held_out, lambda share: tell("calibrating", 0.92 + 0.02 * share))
     tell("checking", 0.95)
     origin = Origin(
-        parent=name if starts_from(parent, best.family) else None,
+        parent=name if best.has_teacher else None,
         parent_error=None if unadapted is None else error_statistics(unadapted.error_db),
-        frozen_layers=frozen if starts_from(parent, best.family) else 0,
+        frozen_layers=frozen if best.has_teacher else 0,
         graph=teachers[name].graph if name is not None and best.family == teachers[name].family else None,
-        candidates=(*tried, *(candidate(one, name if starts_from(parent, one.family) else None) for one in solved)),
+        candidates=(*tried, *(candidate(one, name if one.has_teacher else None) for one in solved)),
         choice=" ".join(filter(None, (why_teacher, why_lowest(best, solved)))),
     )
     trained = trained_model(student, rest, origin)
@@ -93,9 +95,11 @@ def build_student(
 
 
 def _frozen_layers(parent: Predictor | None, wanted: int) -> int:
-    """Return how many layers are frozen; a family without layers before the dense one has none to freeze."""
-    if parent is None or not parent.body_layers:
+    """Return how many layers are frozen; the one layer of combinations of a linear teacher counts as all of them."""
+    if parent is None:
         return 0
+    if isinstance(parent, networks.LinearPredictor):
+        return min(wanted, parent.body_layers)
     if wanted > parent.body_layers:
         raise InvalidArgumentError(
             f"{wanted} layers cannot be frozen: the teacher has {parent.body_layers} layers and a dense layer; "

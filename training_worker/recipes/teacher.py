@@ -13,10 +13,12 @@ from training_worker.learning.calibration import LeftOver, left_over
 from training_worker.learning.dataset import WindowSet
 from training_worker.learning.fit import FitOptions, fit
 from training_worker.learning.networks import LstmConfig, LstmPredictor, Predictor
-from training_worker.recipes.progress import Progress, ProgressReporter
+from training_worker.learning.reduced import fit_reduced
+from training_worker.recipes.progress import Progress, ProgressReporter, part_of
 from training_worker.recipes.trained import Origin, TrainedModel, trained_model
 
-_HELD_OUT_FOLD = 0
+HELD_OUT_FOLD = 0
+"""Fold of blocks of time that no gradient sees."""
 _LARGEST_LSTM_LAYERS = 8
 _SOME = "lstm-predictor, autoencoder, linear or hybrid"
 
@@ -50,12 +52,16 @@ def build_teacher(
     tell = ProgressReporter(report).tell
     start = new_network(options)
     windows = WindowSet.cut(segments, options.stride_frames, options.seed)
+    predictor: Predictor
     if isinstance(start, networks.LinearPredictor):
-        predictor, rest = _solved(start, windows, tell)
+        linear = fit_reduced(windows, lambda share: tell("solving", 0.8 * share, None))
+        predictor, rest = linear.predictor, linear.rest
     else:
         predictor, rest = _fitted(start, windows, options, workspace, tell)
         if options.family == networks.HYBRID and isinstance(predictor, LstmPredictor):
-            predictor, rest = _with_skip(predictor, windows, tell)
+            predictor, rest = with_linear_skip(
+                predictor, windows, lambda share: tell("solving the linear skip", 0.9 + 0.04 * share, None)
+            )
     tell("exporting", 0.95, None)
     teacher = trained_model(predictor, rest, Origin())
     tell("built", 1.0, None)
@@ -77,15 +83,9 @@ def new_network(options: TeacherOptions) -> Predictor:
         case networks.AUTOENCODER:
             return networks.new_autoencoder(options.layers or 4, options.seed)
         case networks.LINEAR:
-            return networks.blank_linear()
+            return networks.LinearPredictor()
         case family:
             raise InvalidArgumentError(f"there is no family {family!r}: choose {_SOME}")
-
-
-def _solved(start: Predictor, windows: WindowSet, tell: Tell) -> tuple[Predictor, LeftOver]:
-    regression = exact.regress(start, windows, lambda share: tell("solving", 0.8 * share, None))
-    solution = exact.fit_exactly(regression, exact.dense_of(start))
-    return exact.with_dense(start, solution.dense), exact.left_over(regression, solution.left_out)
 
 
 def _fitted(
@@ -94,23 +94,26 @@ def _fitted(
     predictor = fit(
         start,
         windows,
-        _HELD_OUT_FOLD,
+        HELD_OUT_FOLD,
         FitOptions(max_epochs=options.max_epochs, seed=options.seed),
         workspace / "teacher.checkpoint",
         lambda epoch, share, error_db: tell(
             f"epoch {epoch} of at most {options.max_epochs}", 0.8 * (epoch - 1 + share) / options.max_epochs, error_db
         ),
     )
-    held_out = windows.held_out(_HELD_OUT_FOLD)
+    held_out = windows.held_out(HELD_OUT_FOLD)
     return predictor, left_over(
         predictor, windows, held_out, lambda share: tell("calibrating", 0.8 + 0.1 * share, None)
     )
 
 
-def _with_skip(predictor: LstmPredictor, windows: WindowSet, tell: Tell) -> tuple[Predictor, LeftOver]:
-    """Give an LSTM predictor its linear skip; only the fold that the LSTM never saw can tell what is left over."""
-    hybrid = networks.hybrid_of(predictor)
-    regression = exact.regress(hybrid, windows, lambda share: tell("solving the linear skip", 0.9 + 0.04 * share, None))
+def with_linear_skip(
+    predictor: LstmPredictor, windows: WindowSet, report: Callable[[float], None]
+) -> tuple[networks.HybridPredictor, LeftOver]:
+    """Return the hybrid of an LSTM predictor, and what it leaves over of the fold that neither of its parts saw."""
+    linear = fit_reduced(windows, part_of(report, 0, 2), without=HELD_OUT_FOLD).predictor
+    hybrid = networks.hybrid_of(predictor, linear)
+    regression = exact.regress(hybrid, windows, part_of(report, 1, 2))
     solution = exact.fit_exactly(regression, exact.dense_of(hybrid))
-    unseen = {_HELD_OUT_FOLD: solution.left_out[_HELD_OUT_FOLD]}
+    unseen = {HELD_OUT_FOLD: solution.left_out[HELD_OUT_FOLD]}
     return exact.with_dense(hybrid, solution.dense), exact.left_over(regression, unseen)
