@@ -11,6 +11,7 @@ import typer
 from typer.core import TyperCommand
 
 from bandwatch.errors import FailedPreconditionError, InvalidArgumentError
+from training_worker.evaluation.paper.command import paper
 from training_worker.evaluation.telling import Teller
 
 if TYPE_CHECKING:
@@ -56,6 +57,8 @@ def repeated(arguments: Sequence[str], repeatable: set[str]) -> list[str]:
             awaited = ""
     return told
 
+
+evaluate.command("paper")(paper)
 
 Recordings = Annotated[list[Path], typer.Option("--recording", help="SigMF recordings to judge on.")]
 Teachers = Annotated[list[Path], typer.Option("--teacher", help="SigMF recordings that the teacher is fitted to.")]

@@ -25,7 +25,7 @@ from training_worker.evaluation.recordings import Codes, Recording, check_one_ra
 from training_worker.evaluation.telling import Say
 from training_worker.learning.calibration import FALSE_ALARM_RATES
 from training_worker.learning.dataset import WindowSet
-from training_worker.learning.networks import LstmPredictor
+from training_worker.learning.networks import HybridPredictor
 
 DEFAULT_FAMILIES: Final = (AUTO, *FAMILIES)
 """Families of students that are compared unless others are asked for."""
@@ -143,7 +143,7 @@ def detect(
 
 
 def detect_on(
-    recording: Recording, teacher: LstmPredictor, anomalies: Sequence[Injected], options: DetectionOptions, say: Say
+    recording: Recording, teacher: HybridPredictor, anomalies: Sequence[Injected], options: DetectionOptions, say: Say
 ) -> OnRecording:
     """Return what students of a teacher and simple methods detect on one recording."""
     local, later = split(recording, options.local_s)

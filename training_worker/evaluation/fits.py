@@ -13,27 +13,27 @@ from training_worker.evaluation.telling import Say
 from training_worker.learning import networks
 from training_worker.learning.dataset import WindowSet
 from training_worker.learning.fit import FitOptions, fit
-from training_worker.learning.networks import LstmConfig, LstmPredictor, PredictorT, new_predictor
+from training_worker.learning.networks import HybridPredictor, LstmConfig, PredictorT, new_predictor
+from training_worker.recipes.teacher import HELD_OUT_FOLD, with_linear_skip
 
-HELD_OUT_FOLD: Final = 0
-"""Fold of blocks of time that stops a fit early."""
 TEACHER_STRIDE: Final = 8
 """Frames between the starts of a teacher's windows."""
 STUDENT_STRIDE: Final = 4
 """Frames between the starts of a student's windows."""
-FAMILIES: Final = (networks.LSTM, networks.LINEAR, networks.HYBRID)
+FAMILIES: Final = (networks.LSTM, networks.HYBRID, networks.LINEAR)
 """Families of students that such a teacher has."""
 
 
-def fit_teacher(segments: Sequence[npt.NDArray[np.uint8]], max_epochs: int, seed: int, say: Say) -> LstmPredictor:
-    """Return an LSTM predictor of two layers fitted to segments uint8 [frames, 128].
+def fit_teacher(segments: Sequence[npt.NDArray[np.uint8]], max_epochs: int, seed: int, say: Say) -> HybridPredictor:
+    """Return a hybrid fitted to segments uint8 [frames, 128]: an LSTM of two layers with a linear skip.
 
     Raises:
         FailedPreconditionError: The segments hold too little data.
     """
     windows = WindowSet.cut(segments, TEACHER_STRIDE, seed)
     options = FitOptions(max_epochs=max_epochs, seed=seed)
-    return fit_by_adam(new_predictor(LstmConfig(), seed), windows, options, "the teacher", say)
+    lstm = fit_by_adam(new_predictor(LstmConfig(), seed), windows, options, "the teacher", say)
+    return with_linear_skip(lstm, windows, lambda _: say("solving the teacher's linear skip"))[0]
 
 
 def check_families(families: Sequence[str]) -> None:

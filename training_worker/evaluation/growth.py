@@ -14,7 +14,7 @@ from training_worker.evaluation.telling import Say
 from training_worker.evaluation.thresholds import NOMINAL_RATE, threshold_of
 from training_worker.learning.calibration import calibrate, error_statistics
 from training_worker.learning.dataset import WindowSet
-from training_worker.learning.networks import LstmPredictor
+from training_worker.learning.networks import HybridPredictor
 from training_worker.recipes.choice import first_seconds
 from training_worker.recipes.families import solved_families
 
@@ -41,7 +41,7 @@ class Grown:
 
 
 def growth(
-    teacher: LstmPredictor,
+    teacher: HybridPredictor,
     local: Sequence[Codes],
     clean: Sequence[Codes],
     anomalous: Mapping[str, Codes],

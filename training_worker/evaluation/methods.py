@@ -10,10 +10,11 @@ import numpy.typing as npt
 from training_worker.evaluation.judging import Judge, Scores, judge_of
 from training_worker.evaluation.telling import Say
 from training_worker.evaluation.thresholds import threshold_of
+from training_worker.learning import networks
 from training_worker.learning.baselines import BASELINES, Baseline
 from training_worker.learning.calibration import calibrate
 from training_worker.learning.dataset import FOLDS, Indices, WindowSet
-from training_worker.learning.networks import LstmPredictor
+from training_worker.learning.networks import HybridPredictor
 from training_worker.recipes.families import solved_families
 
 AUTO: Final = "auto"
@@ -97,7 +98,7 @@ class BaselineMethod(Method):
 
 
 def student_methods(
-    teacher: LstmPredictor, local: WindowSet, families: Sequence[str], windows: Codes, stride_frames: int, say: Say
+    teacher: HybridPredictor, local: WindowSet, families: Sequence[str], windows: Codes, stride_frames: int, say: Say
 ) -> tuple[list[Method], str | None]:
     """Return the exact student of each family, and the family that "auto" stands for if it was asked for.
 
@@ -106,8 +107,11 @@ def student_methods(
     """
     auto = AUTO in families
     named = tuple(family for family in families if family != AUTO)
-    solved = solved_families(teacher, () if auto else named, local, lambda _: say("solving every family"))
-    taken = min(solved, key=lambda one: float(one.rest.error_db.mean())).family if auto else None
+    usual = (networks.HYBRID, networks.LINEAR) if auto else ()
+    wanted = tuple(dict.fromkeys((*usual, *named)))
+    solved = solved_families(teacher, wanted, local, lambda _: say("solving every family"))
+    eligible = [one for one in solved if one.family in usual]
+    taken = min(eligible, key=lambda one: float(one.rest.error_db.mean())).family if auto else None
     methods: dict[str, Method] = {}
     for one in solved:
         judge = judge_of(one.predictor, calibrate(one.rest))

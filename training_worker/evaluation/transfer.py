@@ -12,7 +12,6 @@ from bandwatch.errors import InvalidArgumentError
 from bandwatch.spectrogram.windows import cut_windows
 from training_worker.evaluation.fits import (
     FAMILIES,
-    HELD_OUT_FOLD,
     STUDENT_STRIDE,
     check_families,
     fit_by_adam,
@@ -28,12 +27,14 @@ from training_worker.learning import exact, networks
 from training_worker.learning.calibration import LeftOver, calibrate, errors_db, left_over, needed_seconds
 from training_worker.learning.dataset import Indices, WindowSet
 from training_worker.learning.fit import FitOptions
-from training_worker.learning.networks import LstmConfig, LstmPredictor, Predictor
-from training_worker.recipes.families import ways_from_lstm
+from training_worker.learning.networks import HybridPredictor, LstmConfig, Predictor
+from training_worker.learning.reduced import fit_reduced
+from training_worker.recipes.teacher import HELD_OUT_FOLD
 
 METHODS: Final = ("cross", "self", "sgd", "exact")
 """Ways to a student: the unadapted teacher; an LSTM predictor from scratch on the local data; the exact student's own
-network with its dense layer fitted by Adam; and the exact student, of the family that a training run would take."""
+network with its dense layer fitted by Adam; and the exact student, of the better of the families that keep the
+teacher's body."""
 JUDGED_STRIDE: Final = 9
 """Frames between the starts of the windows that all of them are judged on."""
 SELF_PATIENCE: Final = 15
@@ -54,8 +55,8 @@ class TransferOptions:
         teacher_epochs: Most epochs of the teacher.
         self_epochs: Most epochs of a network from scratch.
         sgd_epochs: Most epochs of Adam from the teacher's weights.
-        families: Families of exact students, of which the one with the lowest error on left-out blocks is taken; with
-            free layers before the dense one it is the teacher's.
+        families: Families of exact students. Of those that keep the teacher's body the one with the lowest error on
+            left-out blocks is `exact`; a linear one of its own is told beside it.
         seed: Deals blocks of time to folds, orders windows, and makes first weights.
     """
 
@@ -138,19 +139,20 @@ def compare(
 
 
 def compare_on(
-    recording: Recording, teacher: LstmPredictor, teacher_s: Mapping[str, float], options: TransferOptions, say: Say
+    recording: Recording, teacher: HybridPredictor, teacher_s: Mapping[str, float], options: TransferOptions, say: Say
 ) -> Transfer:
     """Return what each way from a teacher to a student achieves on one recording; `teacher_s` goes into its seconds."""
     local, later = split(recording, options.local_s)
     windows = WindowSet.cut([local], STUDENT_STRIDE, options.seed)
     seconds = {"cross": 0.0, **teacher_s}
     students = _exact_students(teacher, windows, options, seconds, say)
-    family = min(students, key=lambda name: float(students[name].rest.error_db.mean()))
+    best = sorted(students, key=lambda name: float(students[name].rest.error_db.mean()))
+    family = next((name for name in best if _start_of(teacher, name) is not None), best[0])
     student = students[family]
     compared = {"cross": teacher, "exact": student.predictor}
     compared |= {name: one.predictor for name, one in students.items()}
     compared |= _by_adam(teacher, family, windows, options, seconds, say)
-    told: dict[str, Any] = {"frozen_layers": options.frozen_layers, "family": family}
+    told: dict[str, Any] = {"frozen_layers": options.frozen_layers, "family": family, "lowest_family": best[0]}
     if not options.all_frozen:
         told["exact_is"] = "the exact dense layer, and from there Adam on all layers that are not frozen"
     errors = {name: _spread_on(later, predictor) for name, predictor in compared.items()}
@@ -159,17 +161,20 @@ def compare_on(
 
 
 def _exact_students(
-    teacher: LstmPredictor, windows: WindowSet, options: TransferOptions, seconds: dict[str, float], say: Say
+    teacher: HybridPredictor, windows: WindowSet, options: TransferOptions, seconds: dict[str, float], say: Say
 ) -> dict[str, _Student]:
-    """Return a student of every family; one pass over the windows makes the features of all of them."""
-    ways = ways_from_lstm(teacher)
-    with _timed(seconds, "features"):
-        whole = exact.regress(ways[networks.HYBRID][1], windows, lambda _: None)
+    """Return a student of every family; where layers of the body are free, of the teacher's only."""
     students = {}
-    for family in options.families if options.all_frozen else (networks.LSTM,):
+    for family in options.families if options.all_frozen else (teacher.family,):
         say(f"solving {family}")
-        columns, start = ways[family]
-        regression = whole.of_features(columns)
+        start = _start_of(teacher, family)
+        if start is None:
+            with _timed(seconds, "linear of its own"):
+                own = fit_reduced(windows, lambda _: None)
+            students[family] = _Student(own.predictor, own.rest, np.arange(len(windows)))
+            continue
+        with _timed(seconds, f"features {family}"):
+            regression = exact.regress(start, windows, lambda _: None)
         with _timed(seconds, f"exact {family}"):
             solution = exact.fit_exactly(regression, exact.dense_of(start))
         if options.all_frozen:
@@ -181,8 +186,19 @@ def _exact_students(
     return students
 
 
+def _start_of(teacher: HybridPredictor, family: str) -> Predictor | None:
+    """Return what of the teacher a student of a family keeps the body of; nothing for a linear one."""
+    match family:
+        case networks.HYBRID:
+            return teacher
+        case networks.LSTM:
+            return networks.lstm_of(teacher)
+        case _:
+            return None
+
+
 def _refitted(
-    start: LstmPredictor, windows: WindowSet, options: TransferOptions, seconds: dict[str, float], say: Say
+    start: Predictor, windows: WindowSet, options: TransferOptions, seconds: dict[str, float], say: Say
 ) -> _Student:
     with _timed(seconds, "adam_after_exact"):
         refitted = fit_by_adam(start, windows, options.sgd, "the layers that are not frozen", say)
@@ -191,7 +207,7 @@ def _refitted(
 
 
 def _by_adam(
-    teacher: LstmPredictor,
+    teacher: HybridPredictor,
     family: str,
     windows: WindowSet,
     options: TransferOptions,
@@ -203,11 +219,13 @@ def _by_adam(
         scratch = networks.new_predictor(teacher.config, options.seed)
         patient = FitOptions(options.self_epochs, options.seed, patience_epochs=SELF_PATIENCE)
         own = fit_by_adam(scratch, windows, patient, "a network from scratch", say)
-    _, start = ways_from_lstm(teacher)[family]
+    start = _start_of(teacher, family) or networks.LinearPredictor()
     refit = replace(options.sgd, frozen_layers=min(options.frozen_layers, start.body_layers))
     with _timed(seconds, "sgd"):
         refitted = fit_by_adam(start, windows, refit, "the same layers by Adam", say)
-    seconds["exact"] = seconds[f"exact {family}"] + seconds.get("adam_after_exact", 0.0)
+    for part in ("features", "exact"):
+        seconds[part] = seconds.get(f"{part} {family}", seconds.get("linear of its own", 0.0))
+    seconds["exact"] += seconds.get("adam_after_exact", 0.0)
     return {"self": own, "sgd": refitted}
 
 

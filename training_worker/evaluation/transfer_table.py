@@ -8,13 +8,14 @@ from training_worker.evaluation.transfer import METHODS, Transfer
 
 _NOTE = """\
 Error on the rest of each recording, which nothing was fitted on, as mean (deviation). `cross` is the unadapted teacher,
-`self` an LSTM predictor from scratch, `exact` the exact student of the family with the lowest error on left-out blocks,
-which a training run would publish, and `sgd` the same network with its dense layer fitted by Adam."""
+`self` an LSTM predictor from scratch, `exact` the exact student that keeps the teacher's body (of the better family on
+left-out blocks), and `sgd` the same network with its dense layer fitted by Adam."""
 _FAMILIES_NOTE = """\
-The exact student of every family, dB."""
+The exact student of every family, dB. `linear` is one of its own, without a teacher. A training run publishes the one
+with the lowest error on left-out blocks."""
 _SECONDS_NOTE = """\
-Seconds on this machine. `exact` is the solution with its cross-validation; `features` is the one pass that all families
-and the calibration share, and counts extra. `sgd` and `self` pass through the network in every epoch."""
+Seconds on this machine. `exact` is the solution with its cross-validation; `features` is the one pass through the body
+that it shares with the calibration, and counts extra. `sgd` and `self` pass through the network in every epoch."""
 _RATES_NOTE = """\
 Realised false-alarm rate of the exact student's error on the rest, for thresholds that were to give 1 %. `fitted` is a
 quantile of windows that were fitted. `missed` is the share of sudden anomalies that the default threshold misses and
@@ -44,8 +45,11 @@ def _errors(found: Sequence[Transfer]) -> str:
 
 def _families(found: Sequence[Transfer]) -> str:
     names = [family for family in FAMILIES if family in found[0].errors_db]
-    rows = [[one.recording, *(f"{one.errors_db[name][0]:.3f}" for name in names)] for one in found]
-    return markdown_table(["recording", *names], rows)
+    rows = [
+        [one.recording, *(f"{one.errors_db[name][0]:.3f}" for name in names), str(one.further["lowest_family"])]
+        for one in found
+    ]
+    return markdown_table(["recording", *names, "published"], rows)
 
 
 def _times(found: Sequence[Transfer]) -> str:

@@ -72,8 +72,8 @@ def build_student(
     families = families_left(parent, frozen, options.families)
     solved = solved_families(parent, families, windows, lambda share: tell("solving", 0.2 + 0.4 * share))
     free = parent is not None and frozen < parent.body_layers
-    allowed = [one for one in solved if one.has_teacher or not free]
-    best = min(allowed, key=lambda one: float(one.rest.error_db.mean()))
+    solved = [one for one in solved if one.has_teacher or not free]
+    best = min(solved, key=lambda one: float(one.rest.error_db.mean()))
     student, rest, unadapted = best.predictor, best.rest, best.unadapted
     if parent is not None and free:
         student = _refitted(best, windows, replace(options, frozen_layers=frozen), workspace, tell)

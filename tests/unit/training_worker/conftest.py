@@ -7,6 +7,7 @@ import numpy.typing as npt
 import pytest
 import torch
 
+from tests.unit.training_worker.small_networks import new_hybrid, new_linear, with_random_dense
 from training_worker.learning import networks
 from training_worker.learning.networks import LstmConfig, Predictor, new_predictor
 from training_worker.recipes.teacher import TeacherOptions, build_teacher
@@ -43,19 +44,14 @@ def make_predictor() -> Callable[[str], Predictor]:
     """Give a maker of a predictor of each family, with random weights everywhere; LSTMs are small."""
 
     def make(family: str) -> Predictor:
-        small = new_predictor(LstmConfig(layers=2, units=5), seed=1)
+        small = LstmConfig(layers=2, units=5)
         predictors: dict[str, Predictor] = {
-            networks.LSTM: small,
-            networks.HYBRID: networks.hybrid_of(small),
-            networks.LINEAR: networks.blank_linear(),
+            networks.LSTM: new_predictor(small, seed=1),
+            networks.HYBRID: new_hybrid(small),
+            networks.LINEAR: new_linear(),
             networks.AUTOENCODER: networks.new_autoencoder(4, seed=1),
         }
-        predictor = predictors[family]
-        random = torch.Generator().manual_seed(2)
-        with torch.no_grad():
-            shape = predictor.dense.weight.shape
-            predictor.dense.weight.copy_(0.03 * torch.randn(shape, generator=random))
-        return predictor
+        return with_random_dense(predictors[family], seed=2)
 
     return make
 

@@ -34,12 +34,12 @@ TINY = dataclasses.replace(
     ratios_db=(0.0,),
 )
 BANDS = {"880": "880e6", "750": "750e6", "830": "830e6"}
-CELLS = {"880-a": (0, 0), "880-b": (1600, 200), "750-a": (0, 0), "830-a": (0, 0)}
+CELLS = {"880-a": (0, 0), "880-b": (1600, 200), "880-c": (700, 1500), "750-a": (0, 0), "830-a": (0, 0)}
 OBSERVERS = {"roof": (-180, 310, "static"), "street": (-330, -90, "static"), "walking": (120, 330, "walking")}
 
 
 def network_text() -> str:
-    """Return a network of four cells of six resource blocks."""
+    """Return a network of five cells of six resource blocks."""
     tables = ["seed = 7"]
     for band, center_hz in BANDS.items():
         direction = "uplink" if band == "830" else "downlink"
@@ -137,15 +137,20 @@ def test_a_figure_that_is_not_there_is_refused_with_those_that_are(tmp_path: Pat
 def test_cells_play_the_parts_that_their_bands_give_them() -> None:
     places = places_of(parse_network(network_text()))
     assert places.home.id == "880-a"
-    assert [cell.id for cell in (*places.neighbours, *places.abroad, *places.uplinks)] == ["880-b", "750-a", "830-a"]
-    assert [one.context for one in places.home.observers if one.moves] == ["walking"]
-    assert places.home.at("roof", "street") == ("880-a-roof", "880-a-street")
+    assert [cell.id for cell in (*places.neighbours, *places.abroad, *places.uplinks)] == [
+        "880-b",
+        "880-c",
+        "750-a",
+        "830-a",
+    ]
+    assert [one.context for one in places.home.moving] == ["walking"]
+    assert [one.id for one in places.home.staying] == ["880-a-roof", "880-a-street"]
 
 
 @pytest.mark.parametrize(
     ("lacking", "sentence"),
     [
-        ("880-b", "two downlink bands, one of them with two cells"),
+        ("880-", "two downlink bands, one of them with two cells"),
         ("750-a", "two downlink bands"),
         ("830-a", "and an uplink band"),
         ("walking", "observers that stay and observers that move"),

@@ -7,6 +7,7 @@ import numpy.typing as npt
 import pytest
 import torch
 
+from tests.unit.training_worker.small_networks import new_regression
 from training_worker.learning import networks
 from training_worker.learning.calibration import LeftOver, left_over
 from training_worker.learning.dataset import FOLDS, WindowSet
@@ -31,6 +32,8 @@ MakePredictor = Callable[[str], Predictor]
 Wide = npt.NDArray[np.float64]
 Regressions = dict[str, tuple[Predictor, Regression]]
 FAMILIES = [networks.LSTM, networks.LINEAR, networks.HYBRID]
+WIDE = "all lagged powers"
+"""A regression with more features than there are windows."""
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +43,7 @@ def windows(make_frames: MakeFrames) -> WindowSet:
 
 @pytest.fixture(scope="module")
 def regressions(make_predictor: MakePredictor, windows: WindowSet) -> Regressions:
-    predictors = {family: make_predictor(family) for family in FAMILIES}
+    predictors = {family: make_predictor(family) for family in FAMILIES} | {WIDE: new_regression()}
     return {family: (start, regress(start, windows, lambda _: None)) for family, start in predictors.items()}
 
 
@@ -74,8 +77,9 @@ def least_squares(regression: Regression, teacher: Wide, strength: float) -> Wid
         (networks.LSTM, True),
         (networks.LSTM, False),
         (networks.LINEAR, True),
-        (networks.LINEAR, False),
         (networks.HYBRID, True),
+        (WIDE, True),
+        (WIDE, False),
     ],
 )
 def test_the_solution_is_that_of_least_squares_on_the_stacked_system(
@@ -96,7 +100,7 @@ def test_the_solution_is_exact_at_every_strength(lstm: tuple[Dense, Regression],
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6 * np.abs(expected).max())
 
 
-@pytest.mark.parametrize("family", [networks.LSTM, networks.LINEAR])
+@pytest.mark.parametrize("family", [networks.LSTM, networks.LINEAR, WIDE])
 def test_a_solution_that_leaves_a_fold_out_is_that_of_the_windows_that_do_not_touch_it(
     regressions: Regressions, family: str
 ) -> None:
@@ -142,18 +146,6 @@ def test_sums_of_two_observers_add_up_to_the_sums_of_both(
     np.testing.assert_allclose(added.hy, both.hy, rtol=1e-6, atol=1e-4)
 
 
-@pytest.mark.parametrize(("chosen", "family"), [(slice(5), networks.LSTM), (slice(5, None), networks.LINEAR)])
-def test_some_features_of_a_hybrid_are_the_regression_on_those_alone(
-    regressions: Regressions, chosen: slice, family: str
-) -> None:
-    alone = regressions[family][1].without(None)
-    part = regressions[networks.HYBRID][1].of_features(chosen)
-    np.testing.assert_allclose(part.features.numpy(), regressions[family][1].features.numpy(), atol=1e-6)
-    np.testing.assert_allclose(part.without(None).hh, alone.hh, rtol=1e-6, atol=1e-4)
-    np.testing.assert_allclose(part.without(None).hy, alone.hy, rtol=1e-6, atol=1e-4)
-    assert part.without(3).windows == regressions[family][1].without(3).windows
-
-
 def test_cross_validation_by_sums_finds_the_errors_that_predictions_have(lstm: tuple[Dense, Regression]) -> None:
     teacher, regression = lstm
     features, targets = system(regression, regression.windows.held_out(1))
@@ -167,7 +159,7 @@ def test_cross_validation_by_sums_finds_the_errors_that_predictions_have(lstm: t
 def test_cross_validation_ranks_strengths_as_predictions_do_with_more_features_than_windows(
     regressions: Regressions,
 ) -> None:
-    start, regression = regressions[networks.LINEAR]
+    start, regression = regressions[WIDE]
     some = STRENGTHS[::6]
     features, targets = system(regression, regression.windows.held_out(1))
     solved = [solve(regression.without(1), dense_of(start), strength).numpy() for strength in some]
@@ -177,7 +169,7 @@ def test_cross_validation_ranks_strengths_as_predictions_do_with_more_features_t
     np.testing.assert_allclose(found - found[0], np.array(expected) - expected[0], rtol=1e-5, atol=1e-3)
 
 
-@pytest.mark.parametrize("family", [networks.LSTM, networks.LINEAR])
+@pytest.mark.parametrize("family", [networks.LSTM, networks.LINEAR, WIDE])
 def test_from_the_side_of_the_windows_every_strength_has_the_same_solution_and_error(
     regressions: Regressions, family: str
 ) -> None:

@@ -8,14 +8,17 @@ import torch
 
 from bandwatch.errors import InvalidArgumentError
 from bandwatch.spectrogram import scoring
+from tests.unit.training_worker.small_networks import new_hybrid, new_linear, with_random_dense
 from training_worker.learning import networks
 from training_worker.learning.networks import (
+    LaggedRegression,
+    LinearPredictor,
     LstmConfig,
     LstmPredictor,
     Predictor,
-    blank_linear,
     hybrid_of,
     lagged_powers,
+    lstm_of,
     new_autoencoder,
     new_predictor,
     refittable_copy,
@@ -24,14 +27,15 @@ from training_worker.learning.networks import (
 
 MakePredictor = Callable[[str], Predictor]
 SMALL = LstmConfig(layers=2, units=5)
-FEATURES = {networks.LSTM: 5, networks.HYBRID: 5 + 928, networks.LINEAR: 928, networks.AUTOENCODER: 128}
+FEATURES = {networks.LSTM: 5, networks.HYBRID: 5 + 64, networks.LINEAR: 64, networks.AUTOENCODER: 128}
 LAYERED: dict[str, tuple[Callable[[], Predictor], int]] = {
     "downlink LSTM": (lambda: new_predictor(LstmConfig(layers=2, units=3), 1), 2),
     "uplink LSTM": (lambda: new_predictor(LstmConfig(layers=3, units=3), 1), 3),
     "downlink autoencoder": (lambda: new_autoencoder(4, 1), 3),
     "uplink autoencoder": (lambda: new_autoencoder(6, 1), 5),
-    "hybrid": (lambda: hybrid_of(new_predictor(SMALL, 1)), 2),
-    "linear": (blank_linear, 0),
+    "hybrid": (lambda: new_hybrid(SMALL), 2),
+    "linear": (LinearPredictor, 1),
+    "all lagged powers": (LaggedRegression, 0),
 }
 
 
@@ -142,30 +146,66 @@ def test_lagged_powers_are_the_mean_of_every_bin_and_of_every_sub_band_of_every_
         np.testing.assert_allclose(found[window], expected, atol=1e-6)
 
 
+def test_the_combinations_of_a_hybrid_are_frozen_with_its_top_lstm_layer() -> None:
+    for layers in (1, 2, 3):
+        hybrid = new_hybrid(LstmConfig(layers, units=3))
+        assert hybrid.layer_of("lagged.weight") == hybrid.layer_of(f"lstm.weight_hh_l{layers - 1}") == layers - 1
+
+
+def test_a_linear_predictor_hears_combinations_of_the_lagged_powers() -> None:
+    linear = new_linear(combinations=7)
+    inputs = torch.randn(3, 100, 128)
+    with torch.inference_mode():
+        expected = lagged_powers(inputs).numpy() @ linear.lagged.weight.numpy().T
+        np.testing.assert_allclose(linear.features(inputs).numpy(), expected, atol=1e-5)
+
+
 def test_a_hybrid_begins_by_predicting_exactly_what_its_lstm_does() -> None:
-    predictor = new_predictor(SMALL, seed=6)
-    hybrid = hybrid_of(predictor)
+    predictor, linear = new_predictor(SMALL, seed=6), new_linear(combinations=7)
+    hybrid = hybrid_of(predictor, linear)
     inputs = torch.randn(5, 100, 128)
     with torch.inference_mode():
         np.testing.assert_allclose(hybrid(inputs).numpy(), predictor(inputs).numpy(), atol=1e-6)
         features = hybrid.features(inputs)
         assert torch.equal(features[:, :5], predictor.features(inputs))
-        assert torch.equal(features[:, 5:], lagged_powers(inputs))
+        assert torch.equal(features[:, 5:], linear.features(inputs))
 
 
-def test_a_hybrid_has_weights_of_its_own() -> None:
+def test_the_lstm_predictor_in_a_hybrid_predicts_what_the_hybrid_does_without_its_linear_skip() -> None:
+    hybrid = with_random_dense(new_hybrid(SMALL), seed=3)
+    predictor = lstm_of(hybrid)
+    inputs = torch.randn(5, 100, 128)
+    with torch.inference_mode():
+        skip = (hybrid.features(inputs)[:, 5:] @ hybrid.dense.weight[:, 5:].T).reshape(-1, 25, 128)
+        np.testing.assert_allclose(predictor(inputs).numpy(), (hybrid(inputs) - skip).numpy(), atol=1e-5)
+        assert skip.abs().max() > 0.1
+
+
+def test_an_lstm_predictor_comes_back_out_of_its_hybrid_as_it_was() -> None:
     predictor = new_predictor(SMALL, seed=6)
-    hybrid = hybrid_of(predictor)
+    back = lstm_of(hybrid_of(predictor, new_linear()))
+    assert back.config == predictor.config
+    for name, value in predictor.state_dict().items():
+        assert torch.equal(back.state_dict()[name], value), name
+
+
+def test_a_hybrid_and_what_it_is_made_of_have_weights_of_their_own() -> None:
+    predictor, linear = new_predictor(SMALL, seed=6), new_linear(combinations=7)
+    hybrid = hybrid_of(predictor, linear)
+    taken_out = lstm_of(hybrid)
     with torch.no_grad():
         for parameter in hybrid.parameters():
             parameter.add_(1)
-    for name, value in new_predictor(SMALL, seed=6).state_dict().items():
-        assert torch.equal(predictor.state_dict()[name], value)
+    for found in (predictor, taken_out):
+        for name, value in new_predictor(SMALL, seed=6).state_dict().items():
+            assert torch.equal(found.state_dict()[name], value), name
+    for name, value in new_linear(combinations=7).state_dict().items():
+        assert torch.equal(linear.state_dict()[name], value), name
 
 
-def test_a_linear_predictor_that_knows_nothing_predicts_the_mean_of_the_input() -> None:
+def test_a_regression_that_knows_nothing_predicts_the_mean_of_the_input() -> None:
     with torch.inference_mode():
-        assert not blank_linear()(torch.randn(2, 100, 128)).any()
+        assert not LaggedRegression()(torch.randn(2, 100, 128)).any()
 
 
 def test_windows_are_standardised_as_in_every_program() -> None:

@@ -10,14 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bandwatch.errors import CorruptError
+from tests.unit.training_worker.small_networks import new_hybrid, new_linear
 from training_worker.learning import networks
 from training_worker.learning.export import Tensors, tensors
 from training_worker.learning.networks import (
     HybridPredictor,
+    LinearPredictor,
     LstmConfig,
     LstmPredictor,
     Predictor,
-    hybrid_of,
     new_autoencoder,
     new_predictor,
 )
@@ -37,9 +38,9 @@ SMALL_LSTM = tensors_of(new_predictor(SMALL, seed=1))
 AUTOENCODER = tensors_of(new_autoencoder(4, seed=1))
 ORIGINALS = {
     networks.LSTM: SMALL_LSTM,
-    networks.HYBRID: tensors_of(hybrid_of(new_predictor(SMALL, seed=1))),
+    networks.HYBRID: tensors_of(new_hybrid(SMALL, combinations=4)),
     networks.AUTOENCODER: AUTOENCODER,
-    networks.LINEAR: tensors_of(networks.blank_linear()),
+    networks.LINEAR: tensors_of(new_linear()),
 }
 
 
@@ -59,10 +60,19 @@ def test_every_family_comes_back_as_it_was(make_predictor: Callable[[str], Predi
 @pytest.mark.parametrize("config", [LstmConfig(), LstmConfig(layers=3, units=7), LstmConfig(layers=1, units=1)])
 def test_the_size_of_an_lstm_follows_from_its_tensors(config: LstmConfig) -> None:
     lstm = load_predictor(networks.LSTM, tensors_of(new_predictor(config, seed=2)))
-    hybrid = load_predictor(networks.HYBRID, tensors_of(hybrid_of(new_predictor(config, seed=2))))
+    hybrid = load_predictor(networks.HYBRID, tensors_of(new_hybrid(config, seed=2)))
     assert isinstance(lstm, LstmPredictor)
     assert isinstance(hybrid, HybridPredictor)
     assert lstm.config == hybrid.config == config
+
+
+@pytest.mark.parametrize("combinations", [1, 7, 64, 928])
+def test_the_rank_of_a_linear_predictor_and_of_a_linear_skip_follows_from_its_tensors(combinations: int) -> None:
+    linear = load_predictor(networks.LINEAR, tensors_of(new_linear(combinations)))
+    hybrid = load_predictor(networks.HYBRID, tensors_of(new_hybrid(SMALL, combinations)))
+    assert isinstance(linear, LinearPredictor)
+    assert isinstance(hybrid, HybridPredictor)
+    assert linear.lagged.out_features == hybrid.lagged.out_features == combinations
 
 
 @pytest.mark.parametrize("layers", [4, 6])
@@ -109,6 +119,15 @@ DAMAGE: dict[str, tuple[str, Change]] = {
     "not a number": (networks.HYBRID, replaced("dense.bias", np.full(3200, np.nan))),
     "another family": (networks.LINEAR, lambda weights: weights.update(SMALL_LSTM)),
     "narrow skip": (networks.HYBRID, replaced("dense.weight", np.zeros((3200, 3)))),
+    "skip without combinations": (networks.HYBRID, lambda weights: weights.__delitem__("lagged.weight")),
+    "no combinations": (networks.LINEAR, lambda weights: weights.__delitem__("lagged.weight")),
+    "combinations of a number": (networks.LINEAR, replaced("lagged.weight", 1.0)),
+    "combinations of nothing": (networks.LINEAR, replaced("lagged.weight", np.zeros((64, 0)))),
+    "not one combination": (networks.LINEAR, replaced("lagged.weight", np.zeros((0, 928)))),
+    "more combinations than powers": (networks.LINEAR, replaced("lagged.weight", np.zeros((929, 928)))),
+    "a combination too few": (networks.LINEAR, replaced("lagged.weight", np.zeros((63, 928)))),
+    "infinite combinations": (networks.LINEAR, replaced("lagged.weight", np.full((64, 928), np.inf))),
+    "all lagged powers": (networks.LINEAR, replaced("dense.weight", np.zeros((3200, 928)))),
     "autoencoder of a number": (networks.AUTOENCODER, replaced("body.0.weight", 1.0)),
     "autoencoder without units": (networks.AUTOENCODER, replaced("body.1.weight", np.zeros((0, 128)))),
     "autoencoder without layers": (networks.AUTOENCODER, lambda weights: weights.clear()),

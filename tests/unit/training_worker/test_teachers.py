@@ -86,7 +86,7 @@ def test_a_teacher_of_little_data_says_how_much_its_thresholds_need(trained_teac
         (networks.HYBRID, 0, 2),
         (networks.AUTOENCODER, 0, 3),
         (networks.AUTOENCODER, 6, 5),
-        (networks.LINEAR, 0, 0),
+        (networks.LINEAR, 0, 1),
     ],
 )
 def test_a_teacher_has_the_layers_that_were_ordered_or_the_usual(family: str, layers: int, body_layers: int) -> None:

@@ -11,8 +11,8 @@ from training_worker.evaluation.paper.detecting import FIRST, Case, windows_of_c
 from training_worker.evaluation.paper.jobs import Arrays, Bench, Job
 from training_worker.evaluation.paper.measuring import STRIDE_FRAMES, Codes
 from training_worker.evaluation.paper.scenes import Scene, hearing_s
-from training_worker.evaluation.paper.training import Scratch, predictor_of
-from training_worker.learning.networks import LstmPredictor
+from training_worker.evaluation.paper.training import Skip, predictor_of
+from training_worker.learning.networks import HybridPredictor
 
 CASES: Final = (Case("ofdm-1mhz", -10.0), Case("qpsk-200khz", -10.0))
 """Anomalies that students of every family are tried on."""
@@ -26,7 +26,7 @@ class Growth(Job):
     """
 
     name: str
-    teacher: Scratch
+    teacher: Skip
     local: tuple[Scene, ...]
     clean: tuple[Scene, ...]
     disturbed: tuple[Scene, ...]
@@ -52,8 +52,8 @@ class Growth(Job):
     def run(self, bench: Bench) -> Arrays:
         """Solve and judge."""
         teacher = predictor_of(bench.arrays(self.teacher))
-        if not isinstance(teacher, LstmPredictor):
-            raise InvalidArgumentError(f"students of every family need an LSTM as teacher, not {teacher.family}")
+        if not isinstance(teacher, HybridPredictor):
+            raise InvalidArgumentError(f"students of every family need a hybrid as teacher, not {teacher.family}")
         made = growth(
             teacher,
             [bench.listener.hear(scene) for scene in self.local],

@@ -85,7 +85,7 @@ class Bench:
         """Return what a job makes: what was kept, or what it makes now."""
         path = self.path(job)
         try:
-            with path.open("rb") as file, np.load(file) as kept:
+            with path.open("rb") as opened, np.load(opened) as kept:
                 return dict(kept)
         except (FileNotFoundError, EOFError, ValueError, zipfile.BadZipFile):
             made = job.run(self)

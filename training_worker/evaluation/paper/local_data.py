@@ -6,15 +6,16 @@ import numpy as np
 
 from training_worker.evaluation.fits import FAMILIES
 from training_worker.evaluation.paper import plots
+from training_worker.evaluation.paper.amounts import amounts_of
 from training_worker.evaluation.paper.detecting import RATE
-from training_worker.evaluation.paper.detection import ERROR, clean_scenes, scenes_of_anomalies
 from training_worker.evaluation.paper.growing import CASES, Growth
 from training_worker.evaluation.paper.jobs import Arrays
 from training_worker.evaluation.paper.places import Cell
 from training_worker.evaluation.paper.plan import Plan
 from training_worker.evaluation.paper.scenes import Scene, seconds_of
 from training_worker.evaluation.paper.sections import Decibels, Experiment, Figure, Found, Section, Share, Table, Value
-from training_worker.evaluation.paper.transfer import amounts_of
+from training_worker.evaluation.paper.training import Skip
+from training_worker.evaluation.paper.trials import ERROR, clean_scenes, scenes_of_anomalies
 from training_worker.learning.calibration import DEFAULT_SCORE
 
 _LEFT_OUT: Final = "an hour"
@@ -30,10 +31,10 @@ def _jobs(plan: Plan) -> dict[str, Growth]:
 def _growth(plan: Plan, cell: Cell, name: str, scenes: tuple[Scene, ...]) -> Growth:
     return Growth(
         name,
-        plan.unified(plan.places.home),
+        Skip(plan.unified(plan.places.home)),
         scenes,
-        clean_scenes(plan, cell),
-        scenes_of_anomalies(plan, cell),
+        clean_scenes(plan, cell.observers),
+        scenes_of_anomalies(plan, cell.observers),
         cell.width_hz,
         plan.scale.stride_frames,
         plan.seed,
@@ -56,8 +57,8 @@ def _section(plan: Plan, found: Found) -> Section:
     return Section(
         name="Beyond the paper",
         title="Families of students as local data grow",
-        stated="Not in the paper: a student whose dense layer sees lagged powers instead of the LSTM's hidden state "
-        "(linear), or both (hybrid), all solved exactly.",
+        stated="Not in the paper: a student that keeps the LSTM of its teacher (lstm-predictor), or that and the "
+        "teacher's combinations of lagged powers (hybrid), or a linear one of its own, all solved exactly.",
         tables=(
             Table(
                 f"Error in dB in {cell.id} on another day, mean (deviation)",

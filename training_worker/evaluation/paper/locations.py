@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from training_worker.evaluation.paper.claims import Claim, less, within
 from training_worker.evaluation.paper.jobs import Job
-from training_worker.evaluation.paper.measuring import Errors, errors_on
+from training_worker.evaluation.paper.measuring import Errors
 from training_worker.evaluation.paper.plan import DAY_HOURS, NIGHT_HOURS, Plan
 from training_worker.evaluation.paper.scenes import Scene, hour_of
 from training_worker.evaluation.paper.sections import NOT_STATED, Experiment, Found, Section, Table, change, decibels
@@ -42,20 +42,20 @@ def _models(plan: Plan) -> dict[str, Scratch]:
 
 
 def _errors(plan: Plan, model: Scratch) -> Errors:
-    return errors_on(model, plan.test(plan.places.home))
+    return Errors(model, plan.test(plan.places.home))
 
 
 def _rows(plan: Plan, found: Found) -> Iterator[_Row]:
-    observers = plan.places.home.observers
+    home = plan.places.home
     models = _models(plan)
-    staying = {observer.context: observer.id for observer in observers if not observer.moves}
-    moving = {observer.context: observer.id for observer in observers if observer.moves}
+    staying = {observer.context: observer.id for observer in home.staying}
+    moving = {observer.context: observer.id for observer in home.moving}
 
     def errors(model: str | None, observer: str | None = None, hours: tuple[int, ...] | None = None) -> Values:
         def keep(scene: Scene) -> bool:
             return observer in {None, scene.observer} and (hours is None or hour_of(scene) in hours)
 
-        job = _errors(plan, plan.unified(plan.places.home) if model is None else models[model])
+        job = _errors(plan, plan.unified(home) if model is None else models[model])
         return job.where(found(job), keep)
 
     def others(names: Mapping[str, str], own: str, observer: str) -> Values:
@@ -112,8 +112,8 @@ def _seen(rows: list[_Row]) -> str:
     behind = _mean(hardest.unified) > _mean(hardest.own)
     return (
         f"A model from elsewhere loses most at {worst.where}, {change(_mean(worst.wrong), _mean(worst.unified))} than "
-        f"the unified model, and least at {least.where}, {change(_mean(least.wrong), _mean(least.unified))}: what a "
-        "place changes most is the fading and the level over the noise. "
+        f"the unified model, and least at {least.where}, {change(_mean(least.wrong), _mean(least.unified))}. "
+        "Places differ in their fading, their level over the noise, and the neighbours that they hear. "
         + (
             f"The unified model is furthest behind the own model at {hardest.where}, "
             f"{change(_mean(hardest.unified), _mean(hardest.own))}."

@@ -1,6 +1,6 @@
 """What networks make of undisturbed scenes, as jobs: errors and pictures."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -104,8 +104,3 @@ def predicted_codes(predictor: Predictor, windows: Codes) -> Floats:
         standardised, mean, deviation = standardise(torch.from_numpy(windows[begin : begin + _AT_ONCE].copy()))
         parts.append((predictor(standardised[:, :INPUT_FRAMES]) * deviation + mean).numpy())
     return np.concatenate(parts)
-
-
-def errors_on(model: Model, scenes: Sequence[Scene]) -> Errors:
-    """Return the job that measures the errors of a model on scenes."""
-    return Errors(model, tuple(scenes))

@@ -23,22 +23,34 @@ class Observer:
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell, its band as the paper calls it, and its observers."""
+    """A cell, its band as the paper calls it, by how much its load grows in a week, and its observers."""
 
     id: str
     band: str
     uplink: bool
     width_hz: float
+    growth_per_week: float
     observers: tuple[Observer, ...]
+
+    @property
+    def name(self) -> str:
+        """Return the band, and whether it is an uplink."""
+        return f"{self.band} uplink" if self.uplink else self.band
 
     @property
     def heard_by(self) -> tuple[str, ...]:
         """Return the names of all observers."""
         return tuple(observer.id for observer in self.observers)
 
-    def at(self, *contexts: str) -> tuple[str, ...]:
-        """Return the names of the observers in those contexts."""
-        return tuple(observer.id for observer in self.observers if observer.context in contexts)
+    @property
+    def staying(self) -> tuple[Observer, ...]:
+        """Return the observers that stay."""
+        return tuple(observer for observer in self.observers if not observer.moves)
+
+    @property
+    def moving(self) -> tuple[Observer, ...]:
+        """Return the observers that move."""
+        return tuple(observer for observer in self.observers if observer.moves)
 
 
 @dataclass(frozen=True)
@@ -88,6 +100,7 @@ def _cell(cell: CellEntry, band: BandEntry, observers: tuple[ObserverEntry, ...]
         band=f"{round(band.center_hz / _ROUNDED_HZ) * 10} MHz",
         uplink=band.direction == "uplink",
         width_hz=band.width_hz,
+        growth_per_week=cell.growth_per_week,
         observers=tuple(
             Observer(one.id, one.id.removeprefix(f"{cell.id}-"), one.mobility in MOVING)
             for one in observers

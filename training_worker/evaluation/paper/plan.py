@@ -26,7 +26,9 @@ LSTM_LAYERS: Final = {False: 2, True: 3}
 """LSTM layers of downlink and uplink (seed paper)."""
 AUTOENCODER_LAYERS: Final = {False: 4, True: 6}
 """Dense layers of the autoencoder for downlink and uplink (seed paper)."""
-MINUTES_5_S: Final = 300.0
+AUTOENCODER_LEARNING_RATE: Final = 1e-4
+"""Its many weights on the input fit the windows by heart at the LSTM's rate; with this one it takes more passes."""
+_FIVE_MINUTES_S: Final = 300.0
 
 
 @dataclass(frozen=True)
@@ -56,19 +58,21 @@ class Plan:
         """Return the model of all observers of a cell."""
         return Scratch(f"the LSTM of {cell.id}", self.day_of(cell), self.fitting, layers=LSTM_LAYERS[cell.uplink])
 
+    def common(self, cells: Sequence[Cell]) -> Scratch:
+        """Return the model of all observers of several downlink cells."""
+        scenes = tuple(scene for cell in cells for scene in self.day_of(cell))
+        return Scratch(f"the LSTM of {' and '.join(cell.id for cell in cells)}", scenes, self.fitting)
+
     def small(self, cell: Cell, scenes: tuple[Scene, ...]) -> Scratch:
         """Return the model of a few scenes of a cell."""
         return Scratch(f"the LSTM of {seconds_of(scenes):.3g} s of {cell.id}", scenes, self.fitting)
 
     def autoencoder(self, cell: Cell) -> Scratch:
         """Return the autoencoder of all observers of a cell."""
-        return Scratch(
-            f"the autoencoder of {cell.id}",
-            self.day_of(cell),
-            self.fitting,
-            networks.AUTOENCODER,
-            AUTOENCODER_LAYERS[cell.uplink],
-        )
+        scale = self.scale
+        fitting = Fitting(scale.stride_frames, 2 * scale.passes, self.seed, AUTOENCODER_LEARNING_RATE)
+        layers = AUTOENCODER_LAYERS[cell.uplink]
+        return Scratch(f"the autoencoder of {cell.id}", self.day_of(cell), fitting, networks.AUTOENCODER, layers)
 
     def special(self, name: str, observers: Sequence[str], hours: Sequence[int] = ALL_HOURS) -> Scratch:
         """Return the model of some observers and hours alone."""
@@ -78,7 +82,7 @@ class Plan:
 
     def minutes(self, cell: Cell) -> tuple[Scene, ...]:
         """Return five minutes of a cell."""
-        return self.local(cell, MINUTES_5_S, self.scale.interval_stretches, self.scale.interval_stretch_s)
+        return self.local(cell, _FIVE_MINUTES_S, self.scale.interval_stretches, self.scale.interval_stretch_s)
 
     def hour(self, cell: Cell) -> tuple[Scene, ...]:
         """Return an hour of a cell."""

@@ -8,9 +8,9 @@ from training_worker.evaluation.injection import MODES
 from training_worker.evaluation.paper import plots
 from training_worker.evaluation.paper.claims import Claim, less
 from training_worker.evaluation.paper.detecting import RATE
-from training_worker.evaluation.paper.detection import ERROR, SCORES, clean, disturbed, interference, judged_jobs
 from training_worker.evaluation.paper.plan import Plan
 from training_worker.evaluation.paper.sections import Area, Experiment, Figure, Found, Section, Share, Table, Value
+from training_worker.evaluation.paper.trials import ERROR, SCORES, clean, disturbed, interference, judged
 from training_worker.evaluation.rates import ROC_RATES, area, detections
 from training_worker.learning.baselines import BASELINES
 
@@ -18,8 +18,9 @@ _NAMES: Final = {score: f"LSTM, {score}" for score in SCORES} | {name: name.repl
 
 
 def _section(plan: Plan, found: Found) -> Section:
-    undisturbed = found(clean(plan))
-    cases = [found(disturbed(plan, case)) for case in interference(plan)]
+    staying = plan.places.home.staying
+    undisturbed = found(clean(plan, staying))
+    cases = [found(disturbed(plan, case, staying)) for case in interference(plan)]
     pooled = {
         (mode, name): np.concatenate([of_case[f"{mode}/{name}"] for of_case in cases])
         for mode in MODES
@@ -38,7 +39,7 @@ def _section(plan: Plan, found: Found) -> Section:
         title="The network against simple methods",
         stated="The LSTM is above a Kalman filter, a one-class support vector machine and a rule on received power; "
         "areas are not stated.",
-        tables=(Table("Over all interference of figure 12 together", head, tuple(rows)),),
+        tables=(Table("All interference of figure 12 together, observers that stay", head, tuple(rows)),),
         figures=tuple(
             Figure(
                 f"figure-13-{mode}",
@@ -86,5 +87,5 @@ def _told(mode: str, best: str, areas: dict[tuple[str, str], float]) -> str:
     )
 
 
-FIGURE_13 = Experiment("figure-13", lambda plan: judged_jobs(plan, interference(plan)), _section)
+FIGURE_13 = Experiment("figure-13", lambda plan: judged(plan, interference(plan), plan.places.home.staying), _section)
 """Simple methods."""

@@ -65,8 +65,8 @@ def _run_in(
     """Keep all processes at work until every job is done."""
     numbers = {job: number for number, job in enumerate(undone)}
     needs = [{numbers[needed] for needed in job.needs if needed in numbers} for job in undone]
-    ranks = ranks(undone, needs)
-    waiting = sorted(range(len(undone)), key=lambda number: -ranks[number])
+    rank = ranks(undone, needs)
+    waiting = sorted(range(len(undone)), key=lambda number: -rank[number])
     running: dict[Future[float], int] = {}
     finished: set[int] = set()
     spent_s = 0.0
@@ -109,7 +109,8 @@ class _Progress:
         job = self._jobs[number]
         self._done += 1
         self._cost_done_s += job.cost_s
-        left_s = (time.monotonic() - self._started) * (self._cost_s / max(self._cost_done_s, 1e-9) - 1)
+        spent_s = time.monotonic() - self._started
+        left_s = max(0.0, spent_s * (self._cost_s / max(self._cost_done_s, 1e-9) - 1))
         left = f"{left_s / 60:.1f} min" if left_s > 60 else f"{left_s:.0f} s"  # noqa: PLR2004 - a minute
         self._say(f"[{self._done}/{len(self._jobs)}] {job.label}: {seconds:.1f} s; about {left} left")
         return seconds

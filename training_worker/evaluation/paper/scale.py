@@ -63,7 +63,8 @@ class Scale:
             ),
             (
                 f"Training from random weights ends after {self.passes} windows at the latest, each counted as often "
-                "as the gradient sees it. In the end the dense layer is solved exactly."
+                "as the gradient sees it. In the end the dense layer is solved exactly. An autoencoder sees twice as "
+                "many, at a lower learning rate."
             ),
         )
 
@@ -82,7 +83,7 @@ SMALL: Final = Scale(
     passes=60_000,
     refit_passes=25_000,
     judged_s=0.704,
-    judged_hours=(4, 16),
+    judged_hours=(4, 10, 16),
     clean_s=24.0,
     ratios_db=(-20.0, -10.0, 0.0),
 )

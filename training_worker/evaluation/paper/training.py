@@ -6,17 +6,17 @@ from typing import Final, Literal
 
 import numpy as np
 
+from bandwatch.errors import InvalidArgumentError
 from training_worker.evaluation.paper.jobs import Arrays, Bench, Job
 from training_worker.evaluation.paper.scenes import Scene, hearing_s
 from training_worker.learning import exact, networks
 from training_worker.learning.calibration import LeftOver, left_over
 from training_worker.learning.dataset import WindowSet
 from training_worker.learning.fit import FitOptions, fit
-from training_worker.learning.networks import LstmConfig, Predictor
+from training_worker.learning.networks import LstmConfig, LstmPredictor, Predictor
 from training_worker.learning.restore import load_predictor
+from training_worker.recipes.teacher import HELD_OUT_FOLD, with_linear_skip
 
-HELD_OUT_FOLD: Final = 0
-"""Fold of time blocks that is never fitted: it stops a fit early, and calibrates."""
 _TENSOR: Final = "tensor/"
 _SECONDS_A_WINDOW: Final = 0.7e-3  # training two LSTM layers with one window
 _PATIENCE: Final = 4  # a fit stops after a quarter of its epochs without gain
@@ -31,11 +31,13 @@ class Fitting:
         passes: Windows that the gradient sees at most, each as often as it is seen. So little data and much get the
             same number of steps, if the fit does not stop early.
         seed: Random weights, the order of windows, and the deal of time blocks to folds follow from it.
+        learning_rate: Of Adam.
     """
 
     stride_frames: int
     passes: int
     seed: int
+    learning_rate: float = FitOptions.learning_rate
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ class Scratch(Job):
     @property
     def cost_s(self) -> float:
         """About how long it takes."""
-        share = 0.3 if self.family == networks.AUTOENCODER else self.layers / 2
+        share = 0.4 if self.family == networks.AUTOENCODER else self.layers / 2
         return hearing_s(self.scenes) + share * self.fitting.passes * _SECONDS_A_WINDOW
 
     def run(self, bench: Bench) -> Arrays:
@@ -123,6 +125,36 @@ class Refit(Job):
         return _solved(_fitted(bench, self, start, windows, frozen_layers), windows)
 
 
+@dataclass(frozen=True)
+class Skip(Job):
+    """The hybrid of an LSTM that was trained before, with its linear skip solved on the same scenes."""
+
+    teacher: Scratch
+
+    @property
+    def label(self) -> str:
+        """What it is."""
+        return f"the linear skip of {self.teacher.name}"
+
+    @property
+    def cost_s(self) -> float:
+        """About how long it takes."""
+        return 15 + hearing_s(self.teacher.scenes)
+
+    @property
+    def needs(self) -> tuple[Job, ...]:
+        """The LSTM."""
+        return (self.teacher,)
+
+    def run(self, bench: Bench) -> Arrays:
+        """Solve it."""
+        lstm = predictor_of(bench.arrays(self.teacher))
+        if not isinstance(lstm, LstmPredictor):
+            raise InvalidArgumentError(f"only an LSTM predictor has a hybrid, not {lstm.family}")
+        windows = windows_of(bench, self.teacher.scenes, self.teacher.fitting)
+        return _arrays(*with_linear_skip(lstm, windows, lambda _: None))
+
+
 Model = Scratch | Refit
 """A network that a job makes."""
 
@@ -152,6 +184,7 @@ def _fitted(bench: Bench, job: Model, start: Predictor, windows: WindowSet, froz
         max_epochs=epochs,
         seed=job.fitting.seed,
         frozen_layers=frozen_layers,
+        learning_rate=job.fitting.learning_rate,
         patience_epochs=max(FitOptions.patience_epochs, epochs // _PATIENCE),
     )
     checkpoint = bench.path(job, "checkpoint")

@@ -82,8 +82,8 @@ def _remarks(plan: Plan) -> tuple[str, ...]:
         *plan.scale.reductions,
         f"Day {TRAINING_DAY} is trained on, day {TEST_DAY} is judged.",
         (
-            "A claim holds where all of its comparisons bear it out, holds partly where some do, and does not hold where "
-            "none does. Within 3 % means: an error at most 3 % higher."
+            "A claim holds where all of its comparisons bear it out, holds partly where some do, and does not hold "
+            "where none does. Within 3 % means: an error at most 3 % higher."
         ),
     )
 
