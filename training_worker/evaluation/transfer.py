@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
+import torch
 
 from bandwatch.errors import InvalidArgumentError
 from bandwatch.spectrogram.windows import cut_windows
@@ -107,8 +108,16 @@ class Transfer:
 
 @dataclass(frozen=True, eq=False)
 class _Student:
-    """The exact student, what it leaves over of windows that it was not fitted on, and the windows that it was."""
+    """An exact student, the network whose dense layer was solved for it, and what was and was not fitted.
 
+    Attributes:
+        start: The network; that of a linear student of its own knows its combinations, and nothing in its dense layer.
+        predictor: The student.
+        rest: What it leaves over of windows that it was not fitted on.
+        fitted: Windows that it was fitted on.
+    """
+
+    start: Predictor
     predictor: Predictor
     rest: LeftOver
     fitted: Indices
@@ -151,7 +160,8 @@ def compare_on(
     student = students[family]
     compared = {"cross": teacher, "exact": student.predictor}
     compared |= {name: one.predictor for name, one in students.items()}
-    compared |= _by_adam(teacher, family, windows, options, seconds, say)
+    compared |= _by_adam(teacher.config, student.start, windows, options, seconds, say)
+    seconds |= _seconds_of(family, seconds)
     told: dict[str, Any] = {"frozen_layers": options.frozen_layers, "family": family, "lowest_family": best[0]}
     if not options.all_frozen:
         told["exact_is"] = "the exact dense layer, and from there Adam on all layers that are not frozen"
@@ -171,7 +181,8 @@ def _exact_students(
         if start is None:
             with _timed(seconds, "linear of its own"):
                 own = fit_reduced(windows, lambda _: None)
-            students[family] = _Student(own.predictor, own.rest, np.arange(len(windows)))
+            blank = exact.with_dense(own.predictor, torch.zeros_like(exact.dense_of(own.predictor)))
+            students[family] = _Student(blank, own.predictor, own.rest, np.arange(len(windows)))
             continue
         with _timed(seconds, f"features {family}"):
             regression = exact.regress(start, windows, lambda _: None)
@@ -179,10 +190,11 @@ def _exact_students(
             solution = exact.fit_exactly(regression, exact.dense_of(start))
         if options.all_frozen:
             rest = exact.left_over(regression, solution.left_out)
-            students[family] = _Student(exact.with_dense(start, solution.dense), rest, np.arange(len(windows)))
+            solved = exact.with_dense(start, solution.dense)
+            students[family] = _Student(start, solved, rest, np.arange(len(windows)))
         else:
-            begun = exact.with_dense(teacher, solution.left_out[HELD_OUT_FOLD])
-            students[family] = _refitted(begun, windows, options, seconds, say)
+            begun = exact.with_dense(start, solution.left_out[HELD_OUT_FOLD])
+            students[family] = _refitted(start, begun, windows, options, seconds, say)
     return students
 
 
@@ -198,17 +210,22 @@ def _start_of(teacher: HybridPredictor, family: str) -> Predictor | None:
 
 
 def _refitted(
-    start: Predictor, windows: WindowSet, options: TransferOptions, seconds: dict[str, float], say: Say
+    start: Predictor,
+    begun: Predictor,
+    windows: WindowSet,
+    options: TransferOptions,
+    seconds: dict[str, float],
+    say: Say,
 ) -> _Student:
     with _timed(seconds, "adam_after_exact"):
-        refitted = fit_by_adam(start, windows, options.sgd, "the layers that are not frozen", say)
+        refitted = fit_by_adam(begun, windows, options.sgd, "the layers that are not frozen", say)
     rest = left_over(refitted, windows, windows.held_out(HELD_OUT_FOLD), lambda _: None)
-    return _Student(refitted, rest, windows.fitted(HELD_OUT_FOLD))
+    return _Student(start, refitted, rest, windows.fitted(HELD_OUT_FOLD))
 
 
 def _by_adam(
-    teacher: HybridPredictor,
-    family: str,
+    config: LstmConfig,
+    start: Predictor,
     windows: WindowSet,
     options: TransferOptions,
     seconds: dict[str, float],
@@ -216,17 +233,22 @@ def _by_adam(
 ) -> dict[str, Predictor]:
     """Return an LSTM predictor from scratch, and the network that the exact student starts from, refitted by Adam."""
     with _timed(seconds, "self"):
-        scratch = networks.new_predictor(teacher.config, options.seed)
+        scratch = networks.new_predictor(config, options.seed)
         patient = FitOptions(options.self_epochs, options.seed, patience_epochs=SELF_PATIENCE)
         own = fit_by_adam(scratch, windows, patient, "a network from scratch", say)
-    start = _start_of(teacher, family) or networks.LinearPredictor()
     refit = replace(options.sgd, frozen_layers=min(options.frozen_layers, start.body_layers))
     with _timed(seconds, "sgd"):
         refitted = fit_by_adam(start, windows, refit, "the same layers by Adam", say)
-    for part in ("features", "exact"):
-        seconds[part] = seconds.get(f"{part} {family}", seconds.get("linear of its own", 0.0))
-    seconds["exact"] += seconds.get("adam_after_exact", 0.0)
     return {"self": own, "sgd": refitted}
+
+
+def _seconds_of(family: str, seconds: Mapping[str, float]) -> dict[str, float]:
+    """Return what the exact student of a family took; a linear one of its own is timed as a whole."""
+    solution_s = seconds.get(f"exact {family}", seconds.get("linear of its own", 0.0))
+    return {
+        "features": seconds.get(f"features {family}", 0.0),
+        "exact": solution_s + seconds.get("adam_after_exact", 0.0),
+    }
 
 
 def _judged(

@@ -49,7 +49,8 @@ def fit_reduced(
 def _leading_directions(dense: exact.Dense, sums: exact.Sums, rank: int) -> Tensor:
     """Return float64 [3200, rank]: orthonormal directions in which the fitted values vary most."""
     power, own = torch.linalg.eigh(_covariance(sums))
-    spread = power.clamp(min=0).sqrt()[:, None] * (own.T @ dense[:-1])  # its square is W'C W
+    varied = max(sums.windows, rank)  # the features of n windows do not vary in more than n directions
+    spread = power[-varied:].clamp(min=0).sqrt()[:, None] * (own[:, -varied:].T @ dense[:-1])  # its square is W'C W
     _, within = torch.linalg.eigh(spread @ spread.T)
     directions: Tensor = torch.linalg.qr(spread.T @ within[:, -rank:]).Q
     return directions

@@ -15,7 +15,7 @@ from training_worker.learning.fit import FitOptions, fit
 from training_worker.learning.networks import Predictor
 from training_worker.learning.restore import load_predictor
 from training_worker.recipes.choice import candidate, chosen_teacher, suitable_teachers, why_lowest
-from training_worker.recipes.families import Solved, families_left, solved_families
+from training_worker.recipes.families import Solved, families_left, solve_from, solved_families
 from training_worker.recipes.progress import Progress, ProgressReporter
 from training_worker.recipes.trained import Origin, TeacherModel, TrainedModel, trained_model
 
@@ -70,9 +70,12 @@ def build_student(
     frozen = _frozen_layers(parent, options.frozen_layers)
     windows = WindowSet.cut(segments, options.stride_frames, options.seed)
     families = families_left(parent, frozen, options.families)
-    solved = solved_families(parent, families, windows, lambda share: tell("solving", 0.2 + 0.4 * share))
     free = parent is not None and frozen < parent.body_layers
-    solved = [one for one in solved if one.has_teacher or not free]
+
+    def solving(share: float) -> None:
+        tell("solving", 0.2 + 0.4 * share)
+
+    solved = [solve_from(parent, windows, solving)] if free else solved_families(parent, families, windows, solving)
     best = min(solved, key=lambda one: float(one.rest.error_db.mean()))
     student, rest, unadapted = best.predictor, best.rest, best.unadapted
     if parent is not None and free:
@@ -81,11 +84,12 @@ def build_student(
         rest = left_over(student, windows, held_out, lambda share: tell("calibrating", 0.9 + 0.02 * share))
         unadapted = left_over(parent, windows, held_out, lambda share: tell("calibrating", 0.92 + 0.02 * share))
     tell("checking", 0.95)
+    start = name if best.has_teacher else None
     origin = Origin(
-        parent=name if best.has_teacher else None,
+        parent=start,
         parent_error=None if unadapted is None else error_statistics(unadapted.error_db),
         frozen_layers=frozen if best.has_teacher else 0,
-        graph=teachers[name].graph if name is not None and best.family == teachers[name].family else None,
+        graph=teachers[start].graph if start is not None and best.family == teachers[start].family else None,
         candidates=(*tried, *(candidate(one, name if one.has_teacher else None) for one in solved)),
         choice=" ".join(filter(None, (why_teacher, why_lowest(best, solved)))),
     )

@@ -1,7 +1,7 @@
 """Networks with combinations of lagged powers, as nobody fitted them: random, by the seed alone."""
 
 import torch
-from torch import nn
+from torch import Tensor
 
 from training_worker.learning.networks import (
     COMBINATIONS,
@@ -39,6 +39,6 @@ def with_random_dense(predictor: PredictorT, seed: int) -> PredictorT:
     return predictor
 
 
-def _fill(parameter: nn.Parameter, seed: int) -> None:
+def _fill(parameter: Tensor, seed: int) -> None:
     with torch.no_grad():
         parameter.copy_(0.03 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(seed)))

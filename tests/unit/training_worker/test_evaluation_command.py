@@ -123,7 +123,7 @@ def test_transfer_prints_a_table_and_writes_json_and_says_where_it_is(
     told = json.loads(Path(written).read_text())
     assert status == 0, err
     assert [one["recording"] for one in told] == ["cell-2", "cell-3"]
-    assert out.count("| cell-3 |") == 3
+    assert out.count("| cell-3 |") == 4
     assert "fitting the teacher: epoch 1 of at most 1" in err
 
 

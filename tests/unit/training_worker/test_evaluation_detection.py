@@ -7,6 +7,7 @@ import pytest
 
 from bandwatch.errors import InvalidArgumentError
 from tests.unit.training_worker.sigmf_cells import RATE_HZ, write_cell
+from tests.unit.training_worker.small_networks import new_hybrid
 from training_worker.evaluation import detection_table
 from training_worker.evaluation.detection import DetectionOptions, OnRecording, detect, detect_on
 from training_worker.evaluation.injection import anomalies_of
@@ -14,7 +15,7 @@ from training_worker.evaluation.rates import ROC_RATES
 from training_worker.evaluation.recordings import Recording, read_recording
 from training_worker.learning import networks
 from training_worker.learning.baselines import BASELINES
-from training_worker.learning.networks import LstmConfig, new_predictor
+from training_worker.learning.networks import LstmConfig
 
 OPTIONS = DetectionOptions(
     kinds=("qpsk-200khz", "down-100"), sirs_db=(-10.0, 40.0), local_s=0.4, families=(networks.LSTM,)
@@ -32,7 +33,7 @@ def cell(tmp_path_factory: pytest.TempPathFactory) -> Recording:
 
 @pytest.fixture(scope="module")
 def found(cell: Recording) -> OnRecording:
-    teacher = new_predictor(LstmConfig(2, 5), seed=1)
+    teacher = new_hybrid(LstmConfig(2, 5), combinations=5)
     anomalies = anomalies_of(OPTIONS.kinds, OPTIONS.sirs_db, OPTIONS.offset_hz, RATE_HZ, OPTIONS.seed)
     return detect_on(cell, teacher, anomalies, OPTIONS, silent)
 

@@ -38,7 +38,8 @@ class Full:
 
     def fitted(self) -> Wide:
         """Return what it predicts of the windows that it was fitted to, [n, 3200]."""
-        return self.features @ self.dense[:-1] + self.dense[-1]
+        fitted: Wide = self.features @ self.dense[:-1] + self.dense[-1]
+        return fitted
 
     def reduced(self, rank: int) -> Wide:
         """Return the dense layer [929, 3200] whose fitted values are the best approximation of that rank."""

@@ -15,15 +15,16 @@ from bandwatch.spectrogram.bands import Band
 from bandwatch.spectrogram.frames import FrameMaker, encode_frames
 from bandwatch.spectrogram.samples import decode_samples
 from bandwatch.spectrogram.windows import cut_windows
+from tests.unit.training_worker.small_networks import new_hybrid, new_linear
 from training_worker.learning import networks
 from training_worker.learning.dataset import WindowSet
-from training_worker.learning.export import Session, tensors
+from training_worker.learning.export import Session, export_graph, tensors
 from training_worker.learning.fit import FitOptions, fit
-from training_worker.learning.networks import LstmConfig, new_predictor
+from training_worker.learning.networks import LstmConfig, Predictor, new_predictor
 from training_worker.learning.restore import load_predictor
 from training_worker.learning.scores import Scorer, no_statistics
 from training_worker.recipes.choice import first_seconds
-from training_worker.recipes.families import starts_from
+from training_worker.recipes.families import possible_families, solved_families
 from training_worker.recipes.progress import Progress
 from training_worker.recipes.student import StudentOptions, build_student
 from training_worker.recipes.trained import TeacherModel, TrainedModel
@@ -206,25 +207,24 @@ def test_the_family_with_the_lowest_error_on_left_out_blocks_is_taken_and_all_ar
     of_any_family: TrainedModel, student: TrainedModel
 ) -> None:
     errors = {one.family: one.error.mean_db for one in of_any_family.candidates}
-    assert set(errors) == {networks.LSTM, networks.LINEAR, networks.HYBRID}
+    assert set(errors) == {networks.LSTM, networks.LINEAR}
     assert of_any_family.family == min(errors, key=lambda family: errors[family])
     assert of_any_family.error.mean_db == min(errors.values())
-    assert of_any_family.choice.startswith(f"{of_any_family.family} has the lowest error on 5 left-out folds of time:")
-    for family, error_db in errors.items():
-        assert f"{family} {error_db:.3f} dB" in of_any_family.choice
-    # The same sums, solved for some of the features, are the student that the family alone would have become.
-    assert errors[networks.LSTM] == pytest.approx(student.error.mean_db, rel=1e-4)
+    assert of_any_family.choice.startswith("linear of its own has the lowest error on 5 left-out folds of time:")
+    for words, family in ((networks.LSTM, networks.LSTM), ("linear of its own", networks.LINEAR)):
+        assert f"{words} {errors[family]:.3f} dB" in of_any_family.choice
+    assert errors[networks.LSTM] == student.error.mean_db
 
 
 def test_candidates_name_the_teacher_that_they_start_from_and_its_error(
     of_any_family: TrainedModel, student: TrainedModel
 ) -> None:
     teachers = {one.family: one.teacher for one in of_any_family.candidates}
-    assert teachers == {networks.LSTM: "far", networks.LINEAR: None, networks.HYBRID: "far"}
+    assert teachers == {networks.LSTM: "far", networks.LINEAR: None}
     assert {one.unadapted_error for one in of_any_family.candidates} == {of_any_family.parent_error}
     assert of_any_family.parent_error is not None
     assert student.parent_error is not None
-    assert of_any_family.parent_error.mean_db == pytest.approx(student.parent_error.mean_db, rel=1e-4)
+    assert of_any_family.parent_error == student.parent_error
 
 
 def test_a_linear_student_owes_its_teacher_nothing(of_any_family: TrainedModel, lstm_teacher: TeacherModel) -> None:
@@ -252,25 +252,116 @@ def test_a_student_needs_no_teacher(local: list[Codes], of_any_family: TrainedMo
     assert alone.error.mean_db == pytest.approx(of_any_family.error.mean_db, rel=1e-3)
 
 
-def test_a_linear_student_of_a_linear_teacher_starts_from_it(
-    make_frames: MakeFrames, trained_teacher: TrainTeacher, tmp_path: Path
+@pytest.fixture(scope="module")
+def few(make_frames: MakeFrames) -> list[Codes]:
+    """Give hardly any data, of another day of a cell that the linear teacher heard."""
+    return [make_frames(2000, 1)[1300:]]
+
+
+@pytest.fixture(scope="module")
+def linear_teacher(trained_teacher: TrainTeacher) -> TeacherModel:
+    return as_teacher(trained_teacher(networks.LINEAR))
+
+
+@pytest.fixture(scope="module")
+def of_linear(few: list[Codes], linear_teacher: TeacherModel, tmp_path_factory: pytest.TempPathFactory) -> TrainedModel:
+    """Give the student of a linear teacher, which a linear student of its own has not heard enough to beat."""
+    options = replace(OPTIONS, stride_frames=14)
+    return build_student(options, few, {"linear": linear_teacher}, tmp_path_factory.mktemp("linear"), silent)
+
+
+def test_a_linear_student_keeps_the_combinations_of_its_linear_teacher(
+    of_linear: TrainedModel, linear_teacher: TeacherModel
 ) -> None:
-    """With hardly any data of its own it stays with what the teacher knows of another day of the same cell."""
-    teacher = as_teacher(trained_teacher(networks.LINEAR))
-    few = [make_frames(2000, 1)[1300:]]
-    pulled = build_student(replace(OPTIONS, stride_frames=14), few, {"linear": teacher}, tmp_path, silent)
-    assert (pulled.family, pulled.parent, pulled.frozen_layers) == (networks.LINEAR, "linear", 0)
-    assert [one.teacher for one in pulled.candidates] == ["linear"]
-    assert pulled.graph is teacher.graph
-    assert pulled.parent_error is not None
-    assert pulled.error.mean_db < 1.02 * pulled.parent_error.mean_db
+    assert (of_linear.family, of_linear.parent, of_linear.frozen_layers) == (networks.LINEAR, "linear", 1)
+    assert of_linear.graph is linear_teacher.graph
+    for name, array in linear_teacher.tensors.items():
+        assert (of_linear.tensors[name].tobytes() == array.tobytes()) == name.startswith("lagged."), name
+    assert of_linear.parent_error is not None
+    assert of_linear.error.mean_db < 1.02 * of_linear.parent_error.mean_db
+
+
+def test_a_linear_student_of_its_own_is_tried_beside_that_of_a_linear_teacher(of_linear: TrainedModel) -> None:
+    assert [(one.family, one.teacher) for one in of_linear.candidates] == [("linear", "linear"), ("linear", None)]
+    taken, own = of_linear.candidates
+    assert of_linear.error == taken.error
+    assert taken.error.mean_db < own.error.mean_db
+    assert of_linear.choice.startswith("linear has the lowest error on 5 left-out folds of time: linear ")
+    assert f"linear of its own {own.error.mean_db:.3f} dB" in of_linear.choice
+
+
+def test_with_its_combinations_free_a_linear_student_of_a_linear_teacher_is_refitted_by_epochs(
+    few: list[Codes], linear_teacher: TeacherModel, tmp_path: Path
+) -> None:
+    options = replace(FREE, stride_frames=14)
+    refitted = build_student(options, few, {"linear": linear_teacher}, tmp_path, silent)
+    assert (refitted.family, refitted.parent, refitted.frozen_layers) == (networks.LINEAR, "linear", 0)
+    assert [one.teacher for one in refitted.candidates] == ["linear"]
+    assert (tmp_path / "student.checkpoint").exists()
+    assert "lowest" not in refitted.choice
+
+
+def test_a_linear_student_of_its_own_has_the_usual_number_of_combinations_whatever_its_teacher_has(
+    local: list[Codes], tmp_path: Path
+) -> None:
+    scorer = Scorer(new_linear(combinations=2), no_statistics())
+    poor = TeacherModel(networks.LINEAR, export_graph(scorer), tensors(scorer))
+    own = build_student(OPTIONS, local, {"poor": poor}, tmp_path, silent)
+    assert (own.parent, own.frozen_layers) == (None, 0)
+    assert own.tensors["lagged.weight"].shape == (64, 928)
+    assert own.graph != poor.graph
+
+
+def test_a_hybrid_teacher_has_an_lstm_student_if_that_is_asked_for(
+    trained_teacher: TrainTeacher, local: list[Codes], tmp_path: Path
+) -> None:
+    hybrid, lstm = (as_teacher(trained_teacher(family)) for family in (networks.HYBRID, networks.LSTM))
+    asked = build_student(OWN_LSTM, local, {"hybrid": hybrid}, tmp_path, silent)
+    assert (asked.family, asked.parent, asked.frozen_layers) == (networks.LSTM, "hybrid", 2)
+    assert [(one.family, one.teacher) for one in asked.candidates] == [(networks.LSTM, "hybrid")]
+    assert asked.graph == lstm.graph
+    for name in lstm.tensors:
+        assert (asked.tensors[name].tobytes() == hybrid.tensors[name].tobytes()) == name.startswith("lstm."), name
+    windows = WindowSet.cut(local, OWN_LSTM.stride_frames, OWN_LSTM.seed)
+    held_out = np.concatenate([windows.held_out(fold) for fold in range(5)])
+    expected_db = Session(hybrid.graph, hybrid.tensors).score(windows.gather(held_out)).error_db
+    assert asked.parent_error is not None
+    assert asked.parent_error.mean_db == pytest.approx(expected_db.mean(), abs=1e-4)
+
+
+def test_a_hybrid_teacher_has_hybrid_and_linear_students_unless_others_are_asked_for(make_frames: MakeFrames) -> None:
+    windows = WindowSet.cut([make_frames(800, LOCAL_CELL)], 20, seed=1)
+    solved = solved_families(new_hybrid(LstmConfig(layers=1, units=2)), (), windows, lambda _: None)
+    assert [(one.family, one.has_teacher) for one in solved] == [(networks.HYBRID, True), (networks.LINEAR, False)]
 
 
 @pytest.mark.parametrize(
-    ("family", "frozen_layers", "shared"), [(networks.AUTOENCODER, 3, "body."), (networks.HYBRID, 2, "lstm.")]
+    ("teacher", "possible"),
+    [
+        (None, (networks.LINEAR,)),
+        (new_linear(combinations=2), (networks.LINEAR,)),
+        (new_predictor(LstmConfig(layers=1, units=2), seed=1), (networks.LSTM, networks.LINEAR)),
+        (networks.new_autoencoder(4, seed=1), (networks.AUTOENCODER, networks.LINEAR)),
+        (new_hybrid(LstmConfig(layers=1, units=2)), (networks.HYBRID, networks.LSTM, networks.LINEAR)),
+    ],
+)
+def test_a_student_is_of_its_teachers_own_family_or_linear_and_of_a_hybrid_the_lstm_in_it_too(
+    teacher: Predictor | None, possible: tuple[str, ...]
+) -> None:
+    assert possible_families(teacher) == possible
+
+
+@pytest.mark.parametrize(
+    ("family", "frozen_layers", "shared"),
+    [(networks.AUTOENCODER, 3, ("body.",)), (networks.HYBRID, 2, ("lstm.", "lagged."))],
 )
 def test_a_student_keeps_the_frozen_layers_of_a_teacher_of_any_family(
-    trained_teacher: TrainTeacher, local: list[Codes], tmp_path: Path, family: str, frozen_layers: int, shared: str
+    trained_teacher: TrainTeacher,
+    local: list[Codes],
+    tmp_path: Path,
+    family: str,
+    frozen_layers: int,
+    shared: tuple[str, ...],
 ) -> None:
     teacher = as_teacher(trained_teacher(family))
     options = replace(OPTIONS, frozen_layers=frozen_layers, families=(family,))
@@ -290,17 +381,6 @@ def test_an_autoencoder_with_free_layers_is_refitted_by_epochs(
     assert (refitted.family, refitted.frozen_layers) == (networks.AUTOENCODER, 1)
     np.testing.assert_array_equal(refitted.tensors["body.0.weight"], teacher.tensors["body.0.weight"])
     assert (tmp_path / "student.checkpoint").exists()
-
-
-def test_a_student_starts_from_its_teacher_unless_it_is_linear_and_the_teacher_is_not() -> None:
-    lstm, linear = new_predictor(LstmConfig(layers=1, units=2), seed=1), networks.blank_linear()
-    assert [starts_from(lstm, family) for family in (networks.LSTM, networks.HYBRID, networks.LINEAR)] == [
-        True,
-        True,
-        False,
-    ]
-    assert starts_from(linear, networks.LINEAR)
-    assert not starts_from(None, networks.LINEAR)
 
 
 def test_of_several_teachers_the_one_that_heard_such_a_cell_is_taken_and_the_sentence_says_by_how_much(
@@ -375,6 +455,7 @@ def test_too_little_data_is_refused_with_what_is_needed(
             replace(OPTIONS, families=(networks.AUTOENCODER,)),
             "none of teacher can have a student of the family autoenc",
         ),
+        (replace(OPTIONS, families=(networks.HYBRID,)), "none of teacher can have a student of the family hybrid"),
         (replace(OPTIONS, frozen_layers=1, families=(networks.LINEAR,)), "freeze all 2 to choose among linear"),
     ],
 )

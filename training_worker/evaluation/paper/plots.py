@@ -61,14 +61,16 @@ def lines(series: Sequence[Line], x_label: str, y_label: str, *, log_x: bool = F
 
 
 def line_panels(panels: Mapping[str, Sequence[Line]], x_label: str, y_label: str, columns: int) -> str:
-    """Return several plots that share their axes, with the legend in the first."""
+    """Return several plots that share their axes and their legend."""
     rows = -(-len(panels) // columns)
     with mpl.rc_context(_STYLE):
         drawing = Drawing(figsize=(3 * columns, 2.6 * rows), layout="constrained")
         axes = drawing.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
-        for number, (panel, (title, series)) in enumerate(zip(axes, panels.items(), strict=False)):
-            _draw_lines(panel, series, log_x=False, diagonal=True, legend=number == 0)
+        for panel, (title, series) in zip(axes, panels.items(), strict=False):
+            _draw_lines(panel, series, log_x=False, diagonal=True, legend=False)
             panel.set_title(title, fontsize=9)
+        handles, labels = axes[0].get_legend_handles_labels()
+        drawing.legend(handles, labels, loc="outside upper center", ncols=-(-len(labels) // 2), fontsize=8)
         for panel in axes[len(panels) :]:
             panel.set_axis_off()
         drawing.supxlabel(x_label, fontsize=9)

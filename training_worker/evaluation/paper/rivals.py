@@ -14,7 +14,10 @@ from training_worker.evaluation.paper.trials import ERROR, SCORES, clean, distur
 from training_worker.evaluation.rates import ROC_RATES, area, detections
 from training_worker.learning.baselines import BASELINES
 
-_NAMES: Final = {score: f"LSTM, {score}" for score in SCORES} | {name: name.replace("-", " ") for name in BASELINES}
+_IN_WORDS: Final = {"kalman": "Kalman filter", "one-class-svm": "one-class SVM"}
+_NAMES: Final = {score: f"LSTM, {score}" for score in SCORES} | {
+    name: _IN_WORDS.get(name, name.replace("-", " ")) for name in BASELINES
+}
 
 
 def _section(plan: Plan, found: Found) -> Section:
@@ -82,7 +85,7 @@ def _told(mode: str, best: str, areas: dict[tuple[str, str], float]) -> str:
     numbers = ", ".join(f"{_NAMES[score]} {areas[mode, score]:.3f}" for score in SCORES)
     judged = f"above it: {' and '.join(ahead)}" if ahead else "neither score of the LSTM is above it"
     return (
-        f"Of the simple methods, {_NAMES[best]} is best on {mode} interference, with an area of "
+        f"Of the simple methods, the {_NAMES[best]} does best on {mode} interference, with an area of "
         f"{areas[mode, best]:.3f}; {judged} ({numbers})."
     )
 

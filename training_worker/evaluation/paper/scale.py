@@ -25,6 +25,7 @@ class Scale:
         judged_hours: Hours of the day at which every observer judges each anomaly.
         clean_s: What is judged without anomaly for rates of false alarms.
         ratios_db: Power of interference over that of the cell.
+        grown: Names of the amounts of local data from which students of every family are made.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Scale:
     judged_hours: tuple[int, ...]
     clean_s: float
     ratios_db: tuple[float, ...]
+    grown: tuple[str, ...] = ("half a second", "5 seconds", "a minute", "5 minutes", "a day")
 
     @property
     def reductions(self) -> tuple[str, ...]:
