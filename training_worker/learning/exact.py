@@ -7,8 +7,9 @@ and H'Y, so that leaving blocks of time out and adding up observers are sums, no
 
 import copy
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -32,10 +33,18 @@ Dense = Tensor
 
 @dataclass(frozen=True, eq=False)
 class Sums:
-    """What windows add to the regression, in float64: H'H [f + 1, f + 1], H'Y [f + 1, 3200], and n."""
+    """What windows add to the regression, in float64, around the dense layer W that features were made beside.
+
+    Attributes:
+        hh: float64 [f + 1, f + 1], H'H.
+        hr: float64 [f + 1, 3200], H'(Y - H W).
+        around: float64 [f + 1, 3200], W.
+        windows: n.
+    """
 
     hh: Tensor
-    hy: Tensor
+    hr: Tensor
+    around: Dense
     windows: int
 
 
@@ -59,7 +68,7 @@ class ExactFit:
     """The solution on all windows, and for each fold the solution that never saw it."""
 
     dense: Dense
-    left_out: dict[int, Dense]
+    left_out: Mapping[int, Dense]
     strength: float
 
 
@@ -68,6 +77,7 @@ def regress(predictor: Predictor, windows: WindowSet, report: Callable[[float], 
     """Return features and sums of all windows; `report` hears the share done."""
     features = torch.empty((len(windows), predictor.dense.in_features))
     sums: dict[tuple[int, int], Sums] = {}
+    around = dense_of(predictor)
     done = 0
     for touched in sorted(set(zip(windows.first_fold.tolist(), windows.last_fold.tolist(), strict=True))):
         touching = np.flatnonzero((windows.first_fold == touched[0]) & (windows.last_fold == touched[1]))
@@ -75,7 +85,7 @@ def regress(predictor: Predictor, windows: WindowSet, report: Callable[[float], 
             standardised, _, _ = standardise(torch.from_numpy(windows.gather(batch)))
             taken = predictor.features(standardised[:, :INPUT_FRAMES])
             features[torch.from_numpy(batch)] = taken
-            added = _sums_of(_with_ones(taken), standardised[:, INPUT_FRAMES:].flatten(1))
+            added = _sums_of(_with_ones(taken), standardised[:, INPUT_FRAMES:].flatten(1), around)
             sums[touched] = add_up([sums[touched], added]) if touched in sums else added
             done += len(batch)
             report(done / len(windows))
@@ -92,7 +102,7 @@ def fit_exactly(regression: Regression, teacher: Dense) -> ExactFit:
     rest = [_diagonal(regression.without(fold), teacher) for fold in range(FOLDS)]
     errors = [_excess_errors(fitted, regression.sums[fold, fold], teacher) for fold, fitted in enumerate(rest)]
     strength = STRENGTHS[int(torch.stack(errors).sum(0).argmin())]
-    left_out = {fold: fitted.solution(teacher, strength) for fold, fitted in enumerate(rest)}
+    left_out = _LeftOut([partial(fitted.solution, teacher, strength) for fitted in rest])
     return ExactFit(solve(regression.without(None), teacher, strength), left_out, strength)
 
 
@@ -106,7 +116,7 @@ def _fit_few(regression: Regression, teacher: Dense) -> ExactFit:
         for fold in range(FOLDS)
     ]
     strength = STRENGTHS[int(torch.stack([fold.excess_errors(STRENGTHS) for fold in folds]).sum(0).argmin())]
-    left_out = {number: teacher + fold.change(strength) for number, fold in enumerate(folds)}
+    left_out = _LeftOut([lambda fold=fold: teacher + fold.change(strength) for fold in folds])  # type: ignore[misc]
     whole = kernel.Fold.of(features, rest, every, every[:0])
     return ExactFit(teacher + whole.change(strength), left_out, strength)
 
@@ -114,8 +124,8 @@ def _fit_few(regression: Regression, teacher: Dense) -> ExactFit:
 def add_up(parts: Sequence[Sums]) -> Sums:
     """Return the sums over the windows of all parts together."""
     hh = functools.reduce(torch.add, (part.hh for part in parts))
-    hy = functools.reduce(torch.add, (part.hy for part in parts))  # 25 MB each: never all of them in one more copy
-    return Sums(hh, hy, sum(part.windows for part in parts))
+    hr = functools.reduce(torch.add, (part.hr for part in parts))  # 25 MB each: never all of them in one more copy
+    return Sums(hh, hr, parts[0].around, sum(part.windows for part in parts))
 
 
 def solve(sums: Sums, teacher: Dense, strength: float) -> Dense:
@@ -167,6 +177,22 @@ def with_dense(predictor: PredictorT, dense: Dense) -> PredictorT:
     return replaced
 
 
+class _LeftOut(Mapping[int, Dense]):
+    """The solution without each fold, made when it is asked for."""
+
+    def __init__(self, solutions: Sequence[Callable[[], Dense]]) -> None:
+        self._solutions = solutions
+
+    def __getitem__(self, fold: int) -> Dense:
+        return self._solutions[fold]()
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(range(len(self._solutions)))
+
+    def __len__(self) -> int:
+        return len(self._solutions)
+
+
 @dataclass(frozen=True, eq=False)
 class _Diagonal:
     """A regression in the directions in which its features are uncorrelated: H'H = V diag(power) V'.
@@ -178,20 +204,23 @@ class _Diagonal:
     directions: Tensor
     power: Tensor
     correction: Tensor
-    """V'C, float64 [f + 1, 3200]."""
+    """C, float64 [f + 1, 3200]."""
     windows: int
 
-    def shares(self, strength: float) -> Tensor:
-        return 1 / (self.power + strength * self.windows)
+    def shares(self, strengths: Tensor) -> Tensor:
+        """Return 1 / (power + strength n), float64 [strengths, f + 1]."""
+        return 1 / (self.power + strengths[:, None] * self.windows)
 
     def solution(self, teacher: Dense, strength: float) -> Dense:
-        change: Dense = self.directions @ (self.shares(strength)[:, None] * self.correction)
+        """Return the dense layer at a strength."""
+        shares = self.shares(torch.tensor([strength], dtype=torch.float64))
+        change: Dense = (self.directions * shares) @ (self.directions.T @ self.correction)
         return teacher + change
 
 
 def _diagonal(sums: Sums, teacher: Dense) -> _Diagonal:
     power, directions = torch.linalg.eigh(sums.hh)
-    return _Diagonal(directions, power.clamp(min=0), directions.T @ _correction(sums, teacher), sums.windows)
+    return _Diagonal(directions, power.clamp(min=0), _correction(sums, teacher), sums.windows)
 
 
 def _excess_errors(fitted: _Diagonal, unseen: Sums, teacher: Dense) -> Tensor:
@@ -200,19 +229,22 @@ def _excess_errors(fitted: _Diagonal, unseen: Sums, teacher: Dense) -> Tensor:
     With P = diag(shares), C and G the corrections of fitted and unseen windows, and A the H'H of the unseen ones, all
     in those directions, the excess is tr(P A P C C') - 2 tr(P G C').
     """
-    turned = fitted.directions.T @ unseen.hh @ fitted.directions
-    squares = turned * (fitted.correction @ fitted.correction.T)
-    slopes = ((fitted.directions.T @ _correction(unseen, teacher)) * fitted.correction).sum(1)
-    shares = torch.stack([fitted.shares(strength) for strength in STRENGTHS])
-    return ((shares @ squares) * shares).sum(1) - 2 * (shares @ slopes)
+    correction = fitted.correction
+    products = torch.cat([correction, _correction(unseen, teacher)]) @ correction.T  # most of the work
+    known = unseen.hh, products[: len(correction)], products[len(correction) :]
+    turned, squares, slopes = (fitted.directions.T @ product @ fitted.directions for product in known)
+    shares = fitted.shares(torch.tensor(STRENGTHS, dtype=torch.float64))
+    return ((shares @ (turned * squares)) * shares).sum(1) - 2 * (shares @ slopes.diagonal())
 
 
-def _sums_of(features: Tensor, targets: Tensor) -> Sums:
-    return Sums(features.T @ features, features.T @ targets.to(torch.float64), len(targets))
+def _sums_of(features: Tensor, targets: Tensor, around: Dense) -> Sums:
+    rest = targets.to(torch.float64) - features @ around
+    return Sums(features.T @ features, features.T @ rest, around, len(targets))
 
 
 def _correction(sums: Sums, teacher: Dense) -> Tensor:
-    return sums.hy - sums.hh @ teacher
+    """Return H'(Y - H W_teacher): as it is for the dense layer that the sums are around, which is the usual one."""
+    return sums.hr if torch.equal(teacher, sums.around) else sums.hr - sums.hh @ (teacher - sums.around)
 
 
 def _with_ones(features: Tensor) -> Tensor:

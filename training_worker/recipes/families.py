@@ -1,6 +1,6 @@
 """The ways to a student: from its teacher's body, or of its own; each solved exactly on the same windows."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from bandwatch.errors import InvalidArgumentError
@@ -21,7 +21,7 @@ class Solved:
 
     family: str
     predictor: Predictor
-    left_out: dict[int, exact.Dense]
+    left_out: Mapping[int, exact.Dense]
     rest: LeftOver
     unadapted: LeftOver | None
     has_teacher: bool

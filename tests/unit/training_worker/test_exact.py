@@ -127,7 +127,8 @@ def test_sums_without_a_fold_are_those_of_the_windows_that_do_not_touch_it(lstm:
         sums = regression.without(fold)
         assert sums.windows == len(features)
         np.testing.assert_allclose(sums.hh, features.T @ features, rtol=1e-10, atol=1e-8)
-        np.testing.assert_allclose(sums.hy, features.T @ targets, rtol=1e-10, atol=1e-8)
+        rest = targets - features @ sums.around.numpy()
+        np.testing.assert_allclose(sums.hr, features.T @ rest, rtol=1e-10, atol=1e-8)
 
 
 def test_sums_of_two_observers_add_up_to_the_sums_of_both(
@@ -143,7 +144,7 @@ def test_sums_of_two_observers_add_up_to_the_sums_of_both(
     added = add_up([sums_of(segment).without(None) for segment in segments])
     assert added.windows == both.windows
     np.testing.assert_allclose(added.hh, both.hh, rtol=1e-6, atol=1e-4)  # features are float32, batch by batch
-    np.testing.assert_allclose(added.hy, both.hy, rtol=1e-6, atol=1e-4)
+    np.testing.assert_allclose(added.hr, both.hr, rtol=1e-6, atol=1e-4)
 
 
 def test_cross_validation_by_sums_finds_the_errors_that_predictions_have(lstm: tuple[Dense, Regression]) -> None:
@@ -166,7 +167,7 @@ def test_cross_validation_ranks_strengths_as_predictions_do_with_more_features_t
     expected = [np.sum((features @ dense - targets) ** 2) for dense in solved]
     found = excess_errors(regression.without(1), regression.sums[1, 1], dense_of(start)).numpy()[::6]
     assert np.argsort(found).tolist() == np.argsort(expected).tolist()
-    np.testing.assert_allclose(found - found[0], np.array(expected) - expected[0], rtol=1e-5, atol=1e-3)
+    np.testing.assert_allclose(found - found[-1], np.array(expected) - expected[-1], rtol=1e-3)  # sums lose digits
 
 
 @pytest.mark.parametrize("family", [networks.LSTM, networks.LINEAR, WIDE])
@@ -180,7 +181,7 @@ def test_from_the_side_of_the_windows_every_strength_has_the_same_solution_and_e
     fold = Fold.of(features, rest, torch.from_numpy(fitted), torch.from_numpy(unseen))
     sums = regression.without(1)
     expected = excess_errors(sums, regression.sums[1, 1], dense_of(start)).numpy()
-    np.testing.assert_allclose(fold.excess_errors(STRENGTHS).numpy(), expected, rtol=1e-5, atol=1e-3)
+    np.testing.assert_allclose(fold.excess_errors(STRENGTHS).numpy(), expected, rtol=2e-4)  # sums lose digits
     for strength in STRENGTHS[::9]:
         solution = solve(sums, dense_of(start), strength)
         found = features[unseen] @ (dense_of(start) + fold.change(strength))
