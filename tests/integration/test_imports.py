@@ -8,7 +8,7 @@ import pytest
 from bandwatch.errors import FailedPreconditionError, NotFoundError
 from bandwatch.wire.content import content_from_message
 from bandwatch.wire.v1.admin_service_pb2 import CreateReleaseRequest, GetModelRequest, ListModelsRequest
-from tests.integration.conftest import Coordinator, Network
+from tests.integration.conftest import Coordinator
 from tests.integration.trained_models import content, store_blobs
 from training_worker.coordinator_client import open_client
 
