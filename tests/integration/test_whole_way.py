@@ -37,7 +37,7 @@ def test_a_student_is_made_of_what_is_there_released_if_it_is_better_and_judges_
         reported = list(client.list_anomalies())
 
     assert list(run.student.teachers) == [teacher.model]
-    assert {candidate.family for candidate in model.content.candidates} >= {"lstm-predictor", "linear", "hybrid"}
+    assert {candidate.family for candidate in model.content.candidates} >= {"lstm-predictor", "linear"}
     assert model.content.choice
     content = model.content
     beaten = not content.HasField("parent_error") or content.error.mean_db < content.parent_error.mean_db
