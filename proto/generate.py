@@ -6,6 +6,7 @@ The rules of buf.validate come as a compiled descriptor inside protovalidate, so
 import argparse
 import re
 import sys
+import sysconfig
 import tempfile
 from importlib.resources import files
 from pathlib import Path
@@ -17,6 +18,8 @@ from protovalidate._gen.buf.validate import validate_pb  # the only public home 
 HERE = Path(__file__).resolve().parent
 OUTPUT = HERE.parent / "bandwatch" / "wire"
 SOURCES = sorted(path.relative_to(HERE).as_posix() for path in HERE.glob("bandwatch/v1/*.proto"))
+PLUGINS = ("protoc-gen-mypy", "protoc-gen-mypy_grpc")
+"""Programs of this environment, which need not be on the path."""
 RULES = "buf/validate/validate.proto"
 
 
@@ -55,6 +58,7 @@ def generate(output: Path) -> None:
         compile_protos(
             f"--python_out={scratch}",
             f"--grpc_python_out={scratch}",
+            *(f"--plugin={plugin}={Path(sysconfig.get_path('scripts'), plugin)}" for plugin in PLUGINS),
             f"--mypy_out={scratch}",
             f"--mypy_grpc_out={scratch}",
             *SOURCES,
