@@ -176,6 +176,7 @@ def test_a_cell_with_two_neighbours_has_a_teacher_that_heard_both() -> None:
     plan = Plan(SMALL, places_of(paper_network()), 0)
     teachers = {needed.label for job in FIGURE_8.jobs(plan) for model in job.needs for needed in model.needs}
     assert teachers == {
+        "solving the LSTM of 880-a with a linear skip",
         "training the LSTM of 880-a",
         "training the LSTM of 880-a and 880-b",
         "training the LSTM of 880-a and 880-c",

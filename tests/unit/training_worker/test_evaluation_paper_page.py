@@ -3,6 +3,7 @@
 import json
 import re
 
+import numpy as np
 import pytest
 
 from training_worker.evaluation.paper import plots
@@ -84,6 +85,13 @@ def test_the_plain_form_can_be_read_back(report: Report) -> None:
     assert [one["verdict"] for one in plain["claims"]] == ["holds", "does not hold"] * 2
     assert plain["sections"][0]["tables"][0]["rows"][0][1] == {"mean": 2.5, "deviation": 0.2}
     assert plain["sections"][1]["figures"][0]["numbers"] == {"one": [3.0, 2.5]}
+
+
+def test_waterfalls_name_their_columns_once_and_every_row() -> None:
+    frames = np.zeros((30, 128), np.float32)
+    row = {"measured": frames, "residual": frames}
+    drawn = plots.waterfalls({"indoor": row, "driving": row}, 0.256)
+    assert [drawn.count(f">{word}<") for word in ("measured", "residual", "indoor", "driving")] == [1, 1, 1, 1]
 
 
 def test_the_same_numbers_make_the_same_drawing() -> None:

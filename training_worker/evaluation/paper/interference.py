@@ -15,7 +15,7 @@ from training_worker.evaluation.paper.trials import ERROR, SCORES, clean, distur
 from training_worker.evaluation.rates import ROC_RATES, area, detections
 from training_worker.learning.calibration import DEFAULT_SCORE
 
-_CHANCE = 0.5
+_CLEARLY_BELOW_CHANCE = 0.45
 
 Areas = dict[tuple[Case, str, str], float]
 """Areas under the curve by case, mode and score."""
@@ -77,7 +77,7 @@ def _figure(plan: Plan, undisturbed: Arrays, cases: Mapping[Case, Arrays], mode:
 def _seen(cases: list[Case], areas: Areas) -> str:
     ahead = sum(areas[case, mode, DEFAULT_SCORE] > areas[case, mode, ERROR] for case in cases for mode in MODES)
     hardest = min(cases, key=lambda case: max(areas[case, mode, DEFAULT_SCORE] for mode in MODES))
-    below = [case for case in cases if areas[case, STANDING, ERROR] < _CHANCE]
+    below = [case for case in cases if areas[case, STANDING, ERROR] < _CLEARLY_BELOW_CHANCE]
     return (
         f"The score {DEFAULT_SCORE} has the larger area in {ahead} of {len(MODES) * len(cases)} cases: the error is a "
         "mean over all 128 bins, in which a narrow signal drowns. "

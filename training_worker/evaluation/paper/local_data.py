@@ -58,7 +58,8 @@ def _section(plan: Plan, found: Found) -> Section:
         name="Beyond the paper",
         title="Families of students as local data grow",
         stated="Not in the paper: a student that keeps the LSTM of its teacher, or that and the teacher's combinations "
-        "of lagged powers (hybrid), or a linear one of its own, all solved exactly.",
+        "of lagged powers (hybrid), or a linear one of its own, all solved exactly. The teacher is a hybrid, so its "
+        "LSTM is pulled toward the hybrid's dense layer without the skip, not toward one of its own as in figure 9.",
         tables=(
             Table(
                 f"Error in dB in {cell.id} on another day, mean (deviation)",

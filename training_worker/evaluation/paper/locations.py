@@ -91,7 +91,8 @@ def _section(plan: Plan, found: Found) -> Section:
         "with all of them does as well as the model of each.",
         tables=(table,),
         figures=(),
-        seen=_seen(rows),
+        seen=_seen(rows)
+        + f"It has heard {plan.scale.day_s:.3g} s in all, each of the others {plan.scale.place_s:.3g} s.",
         claims=(
             Claim(
                 "A model from elsewhere is worse than the unified one.",
@@ -111,14 +112,15 @@ def _seen(rows: list[_Row]) -> str:
     hardest = max(rows, key=lambda row: _mean(row.unified) / _mean(row.own))
     behind = _mean(hardest.unified) > _mean(hardest.own)
     return (
-        f"A model from elsewhere loses most at {worst.where}, {change(_mean(worst.wrong), _mean(worst.unified))} than "
-        f"the unified model, and least at {least.where}, {change(_mean(least.wrong), _mean(least.unified))}. "
+        f"Against the unified model's, the error of a model from elsewhere is at its worst at {worst.where}, "
+        f"{change(_mean(worst.wrong), _mean(worst.unified))}, and at its best at {least.where}, "
+        f"{change(_mean(least.wrong), _mean(least.unified))}. "
         "Places differ in their fading, their level over the noise, and the neighbours that they hear. "
         + (
             f"The unified model is furthest behind the own model at {hardest.where}, "
-            f"{change(_mean(hardest.unified), _mean(hardest.own))}."
+            f"{change(_mean(hardest.unified), _mean(hardest.own))}. "
             if behind
-            else "The unified model is behind the own model nowhere: it has heard more varied data."
+            else "The unified model is behind the own model nowhere. "
         )
     )
 

@@ -132,9 +132,9 @@ def waterfalls(rows: Mapping[str, Mapping[str, Floats]], frame_ms: float) -> str
             low, high = np.percentile(pictures[columns[0]], (1, 99))
             for panel, column in zip(panels, columns, strict=True):
                 _draw_frames(panel, pictures[column], frame_ms, RESIDUAL_DB if column == "residual" else (low, high))
-                if panels is axes[0]:
-                    panel.set_title(column, fontsize=9)
             panels[0].set_ylabel(row, fontsize=8)
+        for panel, column in zip(axes[0], columns, strict=True):
+            panel.set_title(column, fontsize=9)
         drawing.supxlabel("milliseconds; frequency goes upward", fontsize=9)
         return _svg(drawing)
 

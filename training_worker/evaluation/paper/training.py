@@ -86,7 +86,7 @@ class Refit(Job):
     """
 
     name: str
-    teacher: Scratch
+    teacher: "Scratch | Skip"
     scenes: tuple[Scene, ...]
     fitting: Fitting
     free_layers: int = 1
@@ -132,9 +132,14 @@ class Skip(Job):
     teacher: Scratch
 
     @property
+    def name(self) -> str:
+        """What it is in a sentence."""
+        return f"{self.teacher.name} with a linear skip"
+
+    @property
     def label(self) -> str:
         """What it is."""
-        return f"the linear skip of {self.teacher.name}"
+        return f"solving {self.name}"
 
     @property
     def cost_s(self) -> float:

@@ -10,7 +10,7 @@ from training_worker.evaluation.paper.places import Cell
 from training_worker.evaluation.paper.plan import Plan
 from training_worker.evaluation.paper.scenes import Scene
 from training_worker.evaluation.paper.sections import NOT_STATED, Decibels, Figure, Found, Table, Value, decibels
-from training_worker.evaluation.paper.training import Model, Refit, Scratch
+from training_worker.evaluation.paper.training import Model, Refit, Scratch, Skip
 
 UNADAPTED: Final = "unadapted"
 EXACT: Final = "dense layer, exact"
@@ -34,7 +34,7 @@ def refit(
     name: str = EXACT,
     *,
     free: int = 1,
-    teacher: Scratch | None = None,
+    teacher: Scratch | Skip | None = None,
 ) -> Refit:
     """Return a teacher refitted to scenes of a cell; the home cell's model unless another is given."""
     start = plan.unified(plan.places.home) if teacher is None else teacher
