@@ -232,6 +232,19 @@ def run_order(message: model_pb2.TrainingRun) -> TeacherOrder | StudentOrder:
     )
 
 
+def progress_json(message: model_pb2.TrainingProgress) -> dict[str, Any]:
+    """Return a run's progress as the registry keeps it; the same time may come in many forms, and is kept in one.
+
+    Raises:
+        InvalidArgumentError: The time is longer than any calendar.
+    """
+    kept = type(message)()
+    kept.CopyFrom(message)
+    if message.HasField("elapsed"):
+        kept.elapsed.CopyFrom(to_duration_message(to_span(message.elapsed)))
+    return MessageToDict(kept, preserving_proto_field_name=True)
+
+
 def run_message(run: entities.TrainingRun) -> model_pb2.TrainingRun:
     """Return a training run as a message."""
     message = model_pb2.TrainingRun(

@@ -4,8 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
-from google.protobuf.json_format import MessageToDict
-
 from bandwatch import names
 from bandwatch.artifacts.blobs import BlobStore
 from bandwatch.artifacts.manifest import BlobReference, ModelContent
@@ -18,7 +16,14 @@ from coordinator.notices import Notices
 from coordinator.registry.session import Registry
 from coordinator.rpc.blobs import blob_chunks
 from coordinator.rpc.edge import Context
-from coordinator.rpc.messages import model_message, optional_id, release_message, run_message, segment_message
+from coordinator.rpc.messages import (
+    model_message,
+    optional_id,
+    progress_json,
+    release_message,
+    run_message,
+    segment_message,
+)
 from coordinator.services import models, releases, runs
 from coordinator.services.paging import PageRequest
 
@@ -97,7 +102,7 @@ class TrainingServicer(training_service_pb2_grpc.TrainingServiceServicer):
 
     async def ReportProgress(self, request: pb.ReportProgressRequest, context: Context) -> pb.ReportProgressResponse:
         """Renew the lease and keep the progress."""
-        progress = MessageToDict(request.progress, preserving_proto_field_name=True)
+        progress = progress_json(request.progress)
         async with self._registry.transaction() as session:
             await runs.report(
                 session,
