@@ -85,8 +85,8 @@ def _told(mode: str, best: str, areas: dict[tuple[str, str], float]) -> str:
     numbers = ", ".join(f"{_NAMES[score]} {areas[mode, score]:.3f}" for score in SCORES)
     judged = f"above it: {' and '.join(ahead)}" if ahead else "neither score of the LSTM is above it"
     return (
-        f"Of the simple methods, the {_NAMES[best]} does best on {mode} interference, with an area of "
-        f"{areas[mode, best]:.3f}; {judged} ({numbers})."
+        f"Best simple method on {mode} interference: {_NAMES[best]}, with an area of {areas[mode, best]:.3f}; {judged} "
+        f"({numbers})."
     )
 
 
