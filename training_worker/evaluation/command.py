@@ -58,7 +58,7 @@ def repeated(arguments: Sequence[str], repeatable: set[str]) -> list[str]:
     return told
 
 
-evaluate.command("paper")(paper)
+evaluate.command("paper", cls=SeveralAfterOne)(paper)
 
 Recordings = Annotated[list[Path], typer.Option("--recording", help="SigMF recordings to judge on.")]
 Teachers = Annotated[list[Path], typer.Option("--teacher", help="SigMF recordings that the teacher is fitted to.")]
