@@ -204,7 +204,7 @@ class _Diagonal:
     directions: Tensor
     power: Tensor
     correction: Tensor
-    """C, float64 [f + 1, 3200]."""
+    """V'C, float64 [f + 1, 3200]."""
     windows: int
 
     def shares(self, strengths: Tensor) -> Tensor:
@@ -214,13 +214,13 @@ class _Diagonal:
     def solution(self, teacher: Dense, strength: float) -> Dense:
         """Return the dense layer at a strength."""
         shares = self.shares(torch.tensor([strength], dtype=torch.float64))
-        change: Dense = (self.directions * shares) @ (self.directions.T @ self.correction)
+        change: Dense = (self.directions * shares) @ self.correction
         return teacher + change
 
 
 def _diagonal(sums: Sums, teacher: Dense) -> _Diagonal:
     power, directions = torch.linalg.eigh(sums.hh)
-    return _Diagonal(directions, power.clamp(min=0), _correction(sums, teacher), sums.windows)
+    return _Diagonal(directions, power.clamp(min=0), directions.T @ _correction(sums, teacher), sums.windows)
 
 
 def _excess_errors(fitted: _Diagonal, unseen: Sums, teacher: Dense) -> Tensor:
@@ -229,12 +229,11 @@ def _excess_errors(fitted: _Diagonal, unseen: Sums, teacher: Dense) -> Tensor:
     With P = diag(shares), C and G the corrections of fitted and unseen windows, and A the H'H of the unseen ones, all
     in those directions, the excess is tr(P A P C C') - 2 tr(P G C').
     """
-    correction = fitted.correction
-    products = torch.cat([correction, _correction(unseen, teacher)]) @ correction.T  # most of the work
-    known = unseen.hh, products[: len(correction)], products[len(correction) :]
-    turned, squares, slopes = (fitted.directions.T @ product @ fitted.directions for product in known)
+    turned = fitted.directions.T @ unseen.hh @ fitted.directions
+    squares = turned * (fitted.correction @ fitted.correction.T)
+    slopes = ((fitted.directions.T @ _correction(unseen, teacher)) * fitted.correction).sum(1)
     shares = fitted.shares(torch.tensor(STRENGTHS, dtype=torch.float64))
-    return ((shares @ (turned * squares)) * shares).sum(1) - 2 * (shares @ slopes.diagonal())
+    return ((shares @ squares) * shares).sum(1) - 2 * (shares @ slopes)
 
 
 def _sums_of(features: Tensor, targets: Tensor, around: Dense) -> Sums:
