@@ -21,9 +21,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from bandwatch.spectrogram.bands import Band
-from bandwatch.spectrogram.frames import DEFAULT_REFERENCE_DB, FrameMaker, encode_frames
-from bandwatch.spectrogram.samples import decode_samples
+from training_worker.evaluation.recordings import read_recording
 from training_worker.learning.calibration import errors_db
 from training_worker.learning.dataset import WindowSet
 from training_worker.learning.exact import dense_of, fit_exactly, regress, with_dense
@@ -54,7 +52,7 @@ def main() -> None:
     options = _parse()
     torch.set_num_threads(options.threads)
     recorded = sorted(options.recordings.glob("cell-*.sigmf-data"))
-    cells = {path.stem: _frames_of(path) for path in recorded} or _made_up_cells()
+    cells = {path.stem: read_recording(path).codes for path in recorded} or _made_up_cells()
     heard = [codes for name, codes in cells.items() if name.startswith(TEACHERS_CELL)]
     teacher = _teacher(heard, options.teacher_epochs, options.stride)
     unadapted: dict[str, float] = {}
@@ -83,13 +81,6 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--json", type=Path, help="file for every single figure")
     return parser.parse_args()
-
-
-def _frames_of(path: Path) -> Codes:
-    meta = json.loads(path.with_suffix(".sigmf-meta").read_text())
-    rate_hz, tuned_hz = meta["global"]["core:sample_rate"], meta["captures"][0]["core:frequency"]
-    iq = decode_samples(path.read_bytes(), meta["global"]["core:datatype"])
-    return encode_frames(FrameMaker(Band(tuned_hz, rate_hz), rate_hz, tuned_hz).push(iq), DEFAULT_REFERENCE_DB)
 
 
 def _made_up_cells() -> dict[str, Codes]:

@@ -6,19 +6,19 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from bandwatch.errors import InvalidArgumentError
 from bandwatch.lte.channel import Channel, ChannelConfig
 from bandwatch.lte.downlink import BLOCK_SUBFRAMES, Downlink
 from bandwatch.lte.downlink_config import CellConfig
 from bandwatch.lte.numerology import SUBFRAME_SYMBOLS, Numerology
 from bandwatch.lte.propagation import Shadowing
+from bandwatch.lte.stream import SampleStream
 
 __all__ = ["CellConfig", "SimulatedCell"]
 
 _BLOCK_S: Final = BLOCK_SUBFRAMES * 1e-3
 
 
-class SimulatedCell:
+class SimulatedCell(SampleStream):
     """What a receiver tuned to the middle of the cell hears; the same seed gives the same stream.
 
     The ways from the antennas of a cell fade independently (TS 36.101, B.2.3.2, low correlation), under one shadowing.
@@ -29,60 +29,27 @@ class SimulatedCell:
 
     def __init__(self, config: CellConfig, channel: ChannelConfig, seed: int) -> None:
         sent, way, noise, shadowing = np.random.SeedSequence(seed).spawn(4)
-        self._numerology = Numerology(config.resource_blocks)
+        super().__init__(Numerology(config.resource_blocks), channel.level_dbfs - channel.signal_to_noise_db, noise)
         self._downlink = Downlink(config, sent)
         self._channels = self._channels_of(replace(channel, shadowing_db=0.0), way.spawn(config.ports))
         self._shadowing = Shadowing(channel.shadowing_db if self.speed_mps else 0.0, np.random.default_rng(shadowing))
-        self._noise = np.random.Generator(np.random.SFC64(noise))
         self._level_dbfs = channel.level_dbfs
-        used_share = self._numerology.subcarriers / self._numerology.fft_size
-        noise_power = 10 ** ((channel.level_dbfs - channel.signal_to_noise_db) / 10) / used_share
-        self._noise_level = np.float32(np.sqrt(noise_power / 2))
-        self._block = np.empty(0, np.complex64)
         self._blocks = 0
-
-    @property
-    def sample_rate_hz(self) -> float:
-        """Samples in a second."""
-        return self._numerology.sample_rate_hz
 
     @property
     def speed_mps(self) -> float:
         """Speed of the observer, 0 when it is static."""
         return self._channels[0].speed_mps
 
-    def read(self, count: int) -> NDArray[np.complex64]:
-        """Return the next samples, complex64 [count]; a full-scale tone has magnitude 1.
-
-        Raises:
-            InvalidArgumentError: The count is negative.
-        """
-        if count < 0:
-            raise InvalidArgumentError(f"cannot read {count} samples: ask for 0 or more")
-        samples = np.empty(count, np.complex64)
-        filled = 0
-        while filled < count:
-            if not len(self._block):
-                self._block = self._next_block()
-            piece = self._block[: count - filled]
-            samples[filled : filled + len(piece)] = piece
-            self._block = self._block[len(piece) :]
-            filled += len(piece)
-        return samples
-
-    def _next_block(self) -> NDArray[np.complex64]:
-        """Return the samples of the next 40 ms."""
+    def _next_signal(self) -> NDArray[np.complex64]:
+        """Return the samples of the next 40 ms without noise."""
         first, *others = zip(self._downlink.next_grid(), self._channels, strict=True)
         received = first[1].next_block()
         received *= first[0]
         for grid, channel in others:
             received += channel.next_block() * grid
         received *= self._next_levels()[:, np.newaxis]
-        samples = self._numerology.modulate(received).reshape(-1)
-        noise = self._noise.standard_normal(2 * len(samples), np.float32)
-        noise *= self._noise_level
-        samples += noise.view(np.complex64)
-        return samples
+        return self._numerology.modulate(received).reshape(-1)
 
     def _next_levels(self) -> NDArray[np.float32]:
         """Return the amplitude of the cell in each symbol of the next block, float32 [560].

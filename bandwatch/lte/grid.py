@@ -4,6 +4,7 @@ Source: 3GPP TS 36.211, 6.6, 6.10.1 and 6.11; normal cyclic prefix, one or two a
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -46,8 +47,9 @@ class FrameLayout:
     broadcast: NDArray[np.int64]
 
 
+@lru_cache(maxsize=64)
 def lay_out_frame(config: CellConfig, pattern: SubframePattern) -> FrameLayout:
-    """Return the layout of a cell's frames.
+    """Return the layout of a cell's frames, whose arrays are shared and read-only.
 
     Raises:
         InvalidArgumentError: The identity is outside 0..503, or there are neither one nor two ports.
@@ -63,7 +65,10 @@ def lay_out_frame(config: CellConfig, pattern: SubframePattern) -> FrameLayout:
     for number, (role, symbols) in enumerate(zip(pattern.numbers, pattern.symbols, strict=True)):
         _place_reference_signals(reference[:, number], free[number], config.cell_identity, number, role, symbols)
         free[number, symbols:] = False
-    return FrameLayout(reference, synchronisation, free, _broadcast_positions(config.cell_identity, shape[2]))
+    layout = FrameLayout(reference, synchronisation, free, _broadcast_positions(config.cell_identity, shape[2]))
+    for array in (layout.reference, layout.synchronisation, layout.free, layout.broadcast):
+        array.flags.writeable = False
+    return layout
 
 
 def _place_reference_signals(

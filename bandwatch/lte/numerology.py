@@ -25,6 +25,17 @@ FRAME_SUBFRAMES: Final = 10
 FRAME_SYMBOLS: Final = FRAME_SUBFRAMES * SUBFRAME_SYMBOLS
 """OFDM symbols of a radio frame."""
 
+UPLINK_DOWNLINK: Final = (
+    "DSUUUDSUUU",
+    "DSUUDDSUUD",
+    "DSUDDDSUDD",
+    "DSUUUDDDDD",
+    "DSUUDDDDDD",
+    "DSUDDDDDDD",
+    "DSUUUDSUUD",
+)
+"""Subframes of a frame in TDD by uplink-downlink configuration: downlink, special, uplink (table 4.2-2)."""
+
 _FFT_SIZES: Final = {6: 128, 15: 256, 25: 512, 50: 1024}
 _REFERENCE_FFT: Final = 2048
 _FIRST_PREFIX: Final = 160

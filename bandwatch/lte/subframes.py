@@ -9,7 +9,7 @@ from typing import Final
 
 from bandwatch.errors import InvalidArgumentError
 from bandwatch.lte.downlink_config import CellConfig
-from bandwatch.lte.numerology import FRAME_SUBFRAMES, SUBFRAME_SYMBOLS
+from bandwatch.lte.numerology import FRAME_SUBFRAMES, SUBFRAME_SYMBOLS, UPLINK_DOWNLINK
 
 PATTERN_SUBFRAMES: Final = 40
 """Subframes after which a cell's pattern repeats: those of the bits that tell almost blank ones (TS 36.423)."""
@@ -17,15 +17,6 @@ PATTERN_SUBFRAMES: Final = 40
 SHORTEST_WITH_DATA: Final = 9
 """Least OFDM symbols of a downlink part that carries data; special subframes of 3 carry none (TS 36.213, 7.1.7)."""
 
-_UPLINK_DOWNLINK: Final = (
-    "DSUUUDSUUU",
-    "DSUUDDSUUD",
-    "DSUDDDSUDD",
-    "DSUUUDDDDD",
-    "DSUUDDDDDD",
-    "DSUDDDDDDD",
-    "DSUUUDSUUD",
-)
 _DOWNLINK_PART: Final = (3, 9, 10, 11, 12, 3, 9, 10, 11)  # OFDM symbols
 _MBSFN_CHOICES: Final = {"fdd": frozenset({1, 2, 3, 6, 7, 8}), "tdd": frozenset({3, 4, 7, 8, 9})}
 
@@ -87,9 +78,9 @@ def _letters(config: CellConfig) -> str:
         return "D" * FRAME_SUBFRAMES
     if config.duplex != "tdd":
         raise InvalidArgumentError(f"{config.duplex!r} is no duplex: choose fdd or tdd")
-    if config.tdd_configuration not in range(len(_UPLINK_DOWNLINK)):
+    if config.tdd_configuration not in range(len(UPLINK_DOWNLINK)):
         raise InvalidArgumentError(f"there is no TDD configuration {config.tdd_configuration}: choose 0 to 6")
-    return _UPLINK_DOWNLINK[config.tdd_configuration]
+    return UPLINK_DOWNLINK[config.tdd_configuration]
 
 
 def _roles_of_numbers(config: CellConfig, letters: str) -> tuple[Role, ...]:

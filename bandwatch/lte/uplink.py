@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from bandwatch.errors import InvalidArgumentError
 from bandwatch.lte.numerology import BLOCK_SUBCARRIERS, Numerology
+from bandwatch.lte.stream import SampleStream
 from bandwatch.lte.uplink_config import UplinkConfig, check_load
 from bandwatch.lte.uplink_energy import Sending, Transmission, received_energies
 from bandwatch.lte.uplink_schedule import Places, UplinkSchedule
@@ -77,7 +78,7 @@ class Uplink:
         return [Sending(places, part) for places, part in zip(channels, np.split(gains, ends[:-1]), strict=True)]
 
 
-class SimulatedUplink:
+class SimulatedUplink(SampleStream):
     """What a receiver tuned to the middle of the uplink hears; the same seed gives the same stream.
 
     Args:
@@ -95,44 +96,12 @@ class SimulatedUplink:
         if not (math.isfinite(signal_to_noise_db) and math.isfinite(level_dbfs)):
             raise InvalidArgumentError("the signal-to-noise ratio and the level must be finite decibels")
         received, noise = np.random.SeedSequence(seed).spawn(2)
-        self._numerology = Numerology(config.resource_blocks)
+        super().__init__(Numerology(config.resource_blocks), level_dbfs - signal_to_noise_db, noise)
         self._uplink = Uplink(config, received)
-        self._noise = np.random.Generator(np.random.SFC64(noise))
         self._level = np.float32(10 ** (level_dbfs / 20))
-        used_share = self._numerology.subcarriers / self._numerology.fft_size
-        noise_power = 10 ** ((level_dbfs - signal_to_noise_db) / 10) / used_share
-        self._noise_level = np.float32(math.sqrt(noise_power / 2))
-        self._block = np.empty(0, np.complex64)
 
-    @property
-    def sample_rate_hz(self) -> float:
-        """Samples in a second."""
-        return self._numerology.sample_rate_hz
-
-    def read(self, count: int) -> NDArray[np.complex64]:
-        """Return the next samples, complex64 [count]; a full-scale tone has magnitude 1.
-
-        Raises:
-            InvalidArgumentError: The count is negative.
-        """
-        if count < 0:
-            raise InvalidArgumentError(f"cannot read {count} samples: ask for 0 or more")
-        samples = np.empty(count, np.complex64)
-        filled = 0
-        while filled < count:
-            if not len(self._block):
-                self._block = self._next_block()
-            piece = self._block[: count - filled]
-            samples[filled : filled + len(piece)] = piece
-            self._block = self._block[len(piece) :]
-            filled += len(piece)
-        return samples
-
-    def _next_block(self) -> NDArray[np.complex64]:
-        """Return the samples of the next 40 ms."""
+    def _next_signal(self) -> NDArray[np.complex64]:
+        """Return the samples of the next 40 ms without noise."""
         samples = self._uplink.samples_of(self._uplink.next_transmission(_BLOCK_SUBFRAMES))
         samples *= self._level
-        noise = self._noise.standard_normal(2 * len(samples), np.float32)
-        noise *= self._noise_level
-        samples += noise.view(np.complex64)
         return samples

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bandwatch.errors import InvalidArgumentError
-from bandwatch.lte.numerology import FRAME_SUBFRAMES
+from bandwatch.lte.numerology import FRAME_SUBFRAMES, UPLINK_DOWNLINK
 
 PATTERN_SUBFRAMES: Final = 2 * FRAME_SUBFRAMES
 """Subframes after which the places repeat."""
@@ -23,7 +23,6 @@ SOUNDING_PERIODS: Final = (1, 2, 5, 10)
 RANDOM_ACCESS_PERIODS: Final = (5, 10, 20)
 """Subframes from one chance of random access to the next (table 5.7.1-2, configurations 6, 3 and 0)."""
 
-_UPLINK_SUBFRAMES: Final = ((2, 3, 4, 7, 8, 9), (2, 3, 7, 8), (2, 7), (2, 3, 4), (2, 3), (2,), (2, 3, 4, 7, 8))
 _SOUNDING_WIDTHS: Final = ((40, (36, 32, 24, 20, 16, 12, 8, 4)), (60, (48, 40, 36, 32, 24, 20, 16)))
 _FIRST_UPLINK_IN_TDD: Final = 2  # where chances begin (tables 5.5.3.3-2 and 5.7.1-4)
 
@@ -92,9 +91,9 @@ def _uplink_subframes(tdd: int | None) -> NDArray[np.bool_]:
     """Return which subframes of two frames are uplink, bool [20]: all in FDD, else those of table 4.2-2."""
     if tdd is None:
         return np.ones(PATTERN_SUBFRAMES, np.bool_)
-    if tdd not in range(len(_UPLINK_SUBFRAMES)):
+    if tdd not in range(len(UPLINK_DOWNLINK)):
         raise InvalidArgumentError(f"there is no TDD configuration {tdd}: choose 0 to 6")
-    return np.isin(np.arange(PATTERN_SUBFRAMES) % FRAME_SUBFRAMES, _UPLINK_SUBFRAMES[tdd])
+    return np.array([role == "U" for role in UPLINK_DOWNLINK[tdd]] * (PATTERN_SUBFRAMES // FRAME_SUBFRAMES))
 
 
 def control_block(place: NDArray[np.int64], slot: int, resource_blocks: int) -> NDArray[np.int64]:

@@ -17,9 +17,8 @@ from training_worker.learning.restore import load_predictor
 from training_worker.recipes.choice import candidate, chosen_teacher, suitable_teachers, why_lowest
 from training_worker.recipes.families import Solved, families_left, solve_from, solved_families
 from training_worker.recipes.progress import Progress, ProgressReporter
+from training_worker.recipes.teacher import HELD_OUT_FOLD
 from training_worker.recipes.trained import Origin, TeacherModel, TrainedModel, trained_model
-
-_HELD_OUT_FOLD = 0
 
 
 @dataclass(frozen=True)
@@ -80,7 +79,7 @@ def build_student(
     student, rest, unadapted = best.predictor, best.rest, best.unadapted
     if parent is not None and free:
         student = _refitted(best, windows, replace(options, frozen_layers=frozen), workspace, tell)
-        held_out = windows.held_out(_HELD_OUT_FOLD)
+        held_out = windows.held_out(HELD_OUT_FOLD)
         rest = left_over(student, windows, held_out, lambda share: tell("calibrating", 0.9 + 0.02 * share))
         unadapted = left_over(parent, windows, held_out, lambda share: tell("calibrating", 0.92 + 0.02 * share))
     tell("checking", 0.95)
@@ -120,9 +119,9 @@ def _refitted(
     tell: Callable[[str, float, float | None], None],
 ) -> Predictor:
     return fit(
-        exact.with_dense(best.predictor, best.left_out[_HELD_OUT_FOLD]),
+        exact.with_dense(best.predictor, best.left_out[HELD_OUT_FOLD]),
         windows,
-        _HELD_OUT_FOLD,
+        HELD_OUT_FOLD,
         FitOptions(max_epochs=options.max_epochs, seed=options.seed, frozen_layers=options.frozen_layers),
         workspace / "student.checkpoint",
         lambda epoch, share, error_db: tell(
