@@ -5,6 +5,7 @@ one exact solution (`exact`), one transfer with frozen layers, one scorer and on
 """
 
 import copy
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -41,7 +42,7 @@ AUTOENCODER_UNITS: Final = {3: (128, 64, 128), 5: (256, 128, 64, 128, 256)}
 PredictorT = TypeVar("PredictorT", bound="Predictor")
 
 
-class Predictor(nn.Module):
+class Predictor(nn.Module, ABC):
     """Standardised input frames [n, 100, 128] to the standardised next frames [n, 25, 128]."""
 
     family: ClassVar[str]
@@ -49,9 +50,9 @@ class Predictor(nn.Module):
     """Layers before the dense one: as many can be frozen."""
     dense: nn.Linear
 
+    @abstractmethod
     def features(self, inputs: Tensor) -> Tensor:
         """Return what the dense layer sees of input frames [n, 100, 128]: float32 [n, features]."""
-        raise NotImplementedError
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return float32 [n, 25, 128]: the frames that follow the input frames [n, 100, 128]."""
@@ -63,7 +64,9 @@ class Predictor(nn.Module):
         return self.body_layers if parameter_name.startswith("dense.") else self._body_layer_of(parameter_name)
 
     def _body_layer_of(self, parameter_name: str) -> int:
-        raise NotImplementedError
+        """Return the layer of a parameter before the dense layer; a body of several layers says which."""
+        del parameter_name
+        return 0
 
 
 @dataclass(frozen=True)
@@ -154,10 +157,6 @@ class LinearPredictor(Predictor):
         """Return float32 [n, combinations]."""
         combined: Tensor = self.lagged(lagged_powers(inputs))
         return combined
-
-    def _body_layer_of(self, parameter_name: str) -> int:
-        del parameter_name
-        return 0
 
 
 class HybridPredictor(Predictor):
