@@ -98,16 +98,12 @@ def judge_model(
     model: Annotated[
         str,
         typer.Argument(
-            help="models/NAME, fetched from the coordinator; or the file of a manifest, plain or signed; or an agent's "
-            "active.json."
+            help="models/NAME, fetched from the coordinator; or the file of a manifest; or an agent's active.json."
         ),
     ],
     recording: Recordings,
     blobs: Annotated[
         Path | None, typer.Option(help="Folder of the blobs of a manifest in a file; the folder blobs beside it.")
-    ] = None,
-    key: Annotated[
-        Path | None, typer.Option(help="Trusted public keys to check a signed manifest with; else it is believed.")
     ] = None,
     stride_frames: Annotated[
         int, typer.Option(min=1, help="Frames between the starts of windows; an agent takes 25.")
@@ -119,38 +115,33 @@ def judge_model(
     A model's thresholds were made for stated false-alarm rates; this is how many windows really exceed them. A cell
     that the model was not made for shows as many.
 
-    Example: bandwatch-worker evaluate model data/models/active.json --key trusted-keys.pem --recording oak.sigmf-meta
+    Example: bandwatch-worker evaluate model data/models/active.json --recording oak.sigmf-meta
     """
     from training_worker.evaluation import recordings, released  # noqa: PLC0415 - the same
 
     _check_place(json_file)
     heard = recordings.read_recordings(recording)
-    told, judge = _model(model, blobs, key)
+    told, judge = _model(model, blobs)
     found = [released.realised_rates(judge, one, stride_frames) for one in heard]
-    typer.echo(
-        f"{told['model']} ({told['family']}), signature {told['signature']}. False-alarm rates of its thresholds:\n"
-    )
+    typer.echo(f"{told['model']} ({told['family']}). False-alarm rates of its thresholds:\n")
     typer.echo(released.table(found))
     _write(json_file, told | {"recordings": [one.plain() for one in found]})
 
 
-def _model(model: str, blobs: Path | None, key: Path | None) -> tuple[dict[str, str], "Judge"]:
+def _model(model: str, blobs: Path | None) -> tuple[dict[str, str], "Judge"]:
     """Return a model that a file or the coordinator names, and what to tell of it."""
     from training_worker.evaluation import manifests, released  # noqa: PLC0415 - the same
 
     if Path(model).is_file():
-        kept = manifests.read_kept(Path(model), blobs, key)
+        kept = manifests.read_kept(Path(model), blobs)
         content = kept.manifest.content
-        told = {"model": kept.manifest.model, "signature": f"checked with {key}" if kept.checked else "not checked"}
-        return told | {"family": content.family}, released.load_released(content, kept.read_blob)
-    if not model.startswith("models/") or blobs or key:
-        raise InvalidArgumentError(
-            f"there is no file {model}: name a manifest, or models/NAME without --blobs and --key"
-        )
+        told = {"model": kept.manifest.model, "family": content.family}
+        return told, released.load_released(content, kept.read_blob)
+    if not model.startswith("models/") or blobs:
+        raise InvalidArgumentError(f"there is no file {model}: name a manifest, or models/NAME without --blobs")
     with _coordinator() as client:
         content = client.content(model)
-        told = {"model": model, "signature": "not looked at: the coordinator was asked", "family": content.family}
-        return told, released.load_released(content, client.blob)
+        return {"model": model, "family": content.family}, released.load_released(content, client.blob)
 
 
 @evaluate.command("transfer", cls=SeveralAfterOne)
@@ -241,6 +232,31 @@ def judge_detection(
     _write(json_file, detection_table.plain(found))
 
 
+@evaluate.command("roc")
+def draw_roc(
+    detections: Annotated[list[Path], typer.Argument(help="Files that `evaluate detection --json` wrote.")],
+    sir: Annotated[
+        list[float] | None, typer.Option(help="Only interference of this power, in dB as for `detection`.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="SVG file to draw the curves into.")] = None,
+) -> None:
+    """Print the areas under the curves of every method and score, and draw the curves.
+
+    Each is a mean over all recordings in the files.
+
+    Example: bandwatch-worker evaluate roc one-cell.json another-cell.json --out roc.svg
+    """
+    if find_spec("matplotlib") is None:
+        raise FailedPreconditionError("this needs matplotlib: install it with pip install 'bandwatch[evaluation]'")
+    from training_worker.evaluation import roc  # noqa: PLC0415 - the same
+
+    _check_place(out)
+    found = roc.read_detections(detections, sir)
+    typer.echo(roc.areas(found))
+    if out is not None:
+        out.write_text(roc.drawn(found))
+
+
 def _say() -> Teller:
     return Teller(lambda text: typer.echo(text, err=True))
 
@@ -251,7 +267,7 @@ def _coordinator() -> "TrainingClient":
     from training_worker.settings import WorkerSettings  # noqa: PLC0415 - the same
 
     given = WorkerSettings()
-    return open_client(given.coordinator, given.token_file, given.data_dir)
+    return open_client(given.identity_folder, given.data_dir, given.coordinator)
 
 
 def _check_place(path: Path | None) -> None:

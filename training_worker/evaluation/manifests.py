@@ -1,6 +1,5 @@
 """Models in files, as an agent keeps them: a manifest, and blobs by their digest in a folder."""
 
-import base64
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,6 @@ from pydantic import BaseModel, ValidationError
 
 from bandwatch.artifacts.blobs import digest_of
 from bandwatch.artifacts.manifest import BlobReference, Manifest
-from bandwatch.artifacts.signing import TrustedKeys
 from bandwatch.errors import CorruptError, InvalidArgumentError, NotFoundError
 
 _BLOBS: Final = "blobs"
@@ -26,11 +24,10 @@ class _Pointers(BaseModel):
 
 @dataclass(frozen=True, eq=False)
 class KeptModel:
-    """A manifest, the folder of its blobs, and whether its signature was checked."""
+    """A manifest, and the folder of its blobs."""
 
     manifest: Manifest
     blobs: Path
-    checked: bool
 
     def read_blob(self, reference: BlobReference) -> bytes:
         """Return a part of the model.
@@ -42,18 +39,16 @@ class KeptModel:
         return _read_blob(self.blobs, reference)
 
 
-def read_kept(path: Path, blobs: Path | None, key: Path | None) -> KeptModel:
+def read_kept(path: Path, blobs: Path | None) -> KeptModel:
     """Return the model that a file names.
 
     Args:
-        path: A manifest, plain or signed, or the file active.json in which an agent keeps which release is in force.
+        path: A manifest, or the file active.json in which an agent keeps which release is in force.
         blobs: Folder of blobs; None for the folder "blobs" beside the file, or the one that the file is a blob of.
-        key: File of trusted public keys to check the signature with.
 
     Raises:
         NotFoundError: A file is missing.
-        InvalidArgumentError: A file cannot be read, or there is no signature to check.
-        BadSignatureError: No trusted key made the signature.
+        InvalidArgumentError: A file cannot be read.
         CorruptError: The file is nothing of that kind, or the manifest has changed.
     """
     content = _read(path)
@@ -61,14 +56,7 @@ def read_kept(path: Path, blobs: Path | None, key: Path | None) -> KeptModel:
     told = _object(path, content)
     if "active" in told:
         content = _read_blob(folder, _active(path, told))
-        told = _object(path, content)
-    if "payload" not in told:
-        if key is not None:
-            raise InvalidArgumentError(f"{path} is a manifest without a signature: leave --key out, or name the signed")
-        return KeptModel(Manifest.from_bytes(content), folder, checked=False)
-    if key is not None:
-        return KeptModel(Manifest.from_bytes(TrustedKeys.load(key).open(content)), folder, checked=True)
-    return KeptModel(Manifest.from_bytes(_unchecked_payload(path, told)), folder, checked=False)
+    return KeptModel(Manifest.from_bytes(content), folder)
 
 
 def _read(path: Path) -> bytes:
@@ -98,13 +86,6 @@ def _active(path: Path, told: dict[str, Any]) -> BlobReference:
     if pointers.active is None:
         raise NotFoundError(f"{path} says that no release is in force")
     return pointers.active.manifest
-
-
-def _unchecked_payload(path: Path, told: dict[str, Any]) -> bytes:
-    try:
-        return base64.b64decode(told["payload"], validate=True)
-    except (TypeError, ValueError) as error:
-        raise CorruptError(f"{path} is no signed manifest") from error
 
 
 def _folder_beside(path: Path) -> Path:

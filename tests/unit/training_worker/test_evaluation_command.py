@@ -12,8 +12,8 @@ import pytest
 
 from bandwatch.artifacts.blobs import BlobStore
 from bandwatch.artifacts.manifest import ModelContent
+from bandwatch.identity.identity_files import save_identity
 from bandwatch.spectrogram.windows import cut_windows
-from bandwatch.wire.channel import server_credentials
 from bandwatch.wire.content import content_to_message
 from bandwatch.wire.v1 import model_pb2, training_service_pb2
 from bandwatch.wire.v1.training_service_pb2_grpc import (
@@ -23,6 +23,7 @@ from bandwatch.wire.v1.training_service_pb2_grpc import (
 from tests.unit.observer_agent.tiny_models import expected_errors_db
 from tests.unit.training_worker.sigmf_cells import write_cell
 from tests.unit.training_worker.test_evaluation_released import make_manifest
+from tests.unit.trusted_server import member, trusted_server_credentials
 from training_worker import __main__
 from training_worker.evaluation.command import repeated
 
@@ -72,11 +73,9 @@ def coordinator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Non
     server = grpc.server(ThreadPoolExecutor(2))
     models = Models(blobs, make_manifest(blobs).content)  # type: ignore[abstract] # other calls find no implementation
     add_TrainingServiceServicer_to_server(models, server)
-    port = server.add_secure_port("127.0.0.1:0", server_credentials())
+    port = server.add_secure_port("127.0.0.1:0", trusted_server_credentials(members_only=True))
     server.start()
-    (tmp_path / "token").write_text("secret")
-    monkeypatch.setenv("BANDWATCH_WORKER_COORDINATOR", f"127.0.0.1:{port}")
-    monkeypatch.setenv("BANDWATCH_WORKER_TOKEN_FILE", str(tmp_path / "token"))
+    save_identity(tmp_path / "data" / "identity", member("workers/w1", f"127.0.0.1:{port}"))
     monkeypatch.setenv("BANDWATCH_WORKER_DATA_DIR", str(tmp_path / "data"))
     yield
     server.stop(None).wait()
@@ -98,7 +97,7 @@ def test_model_shows_realised_rates_of_a_published_model(run: Any, coordinator: 
     del coordinator
     status, out, _ = run("model", "models/a", "--recording", *cells[:2])
     assert status == 0
-    assert "models/a (tiny), signature not looked at" in out
+    assert "models/a (tiny)." in out
     assert out.count("| cell-1 |") == out.count("| cell-2 |") == 3
 
 
@@ -109,7 +108,7 @@ def test_model_shows_a_model_in_files_and_writes_json(run: Any, tmp_path: Path, 
     status, out, _ = run("model", str(tmp_path / "manifest.json"), "--recording", cells[0], "--json", written)
     told = json.loads(Path(written).read_text())
     assert status == 0
-    assert "signature not checked" in out
+    assert "models/tiny (tiny)." in out
     assert (told["model"], told["recordings"][0]["recording"]) == ("models/tiny", "cell-1")
     assert set(told["recordings"][0]["scores"]) == {"error", "whitened", "combined"}
 
@@ -149,7 +148,7 @@ def test_detection_prints_a_table_and_writes_json(run: Any, tmp_path: Path, cell
         (["transfer", "--teacher", "{0}", "--student", "{1}", "--json", "/none/x.json"], "no folder /none"),
         (["detection", "--teacher", "{0}", "--recording", "{1}", "--anomaly", "hum", "--sir", "3"], "'hum'"),
         (["model", "none.json", "--recording", "{0}"], "there is no file none.json"),
-        (["model", "models/a", "--recording", "{0}", "--key", "k.pem"], "without --blobs and --key"),
+        (["model", "models/a", "--recording", "{0}", "--blobs", "."], "without --blobs"),
         (["frames", "/none/frames.u8", "--model", "models/a"], "/none/frames.u8"),
     ],
 )

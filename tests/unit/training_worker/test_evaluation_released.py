@@ -9,7 +9,6 @@ import pytest
 
 from bandwatch.artifacts.blobs import BlobStore
 from bandwatch.artifacts.manifest import ErrorStatistics, Manifest, ModelContent, TensorEntry
-from bandwatch.artifacts.signing import BadSignatureError, SigningKey
 from bandwatch.errors import (
     BandwatchError,
     CorruptError,
@@ -24,7 +23,6 @@ from training_worker.evaluation.manifests import read_kept
 from training_worker.evaluation.recordings import Recording, read_recording
 from training_worker.evaluation.released import errors_of, load_released, read_frames, realised_rates, table
 
-KEY = SigningKey.generate()
 STRIDE = 25
 THRESHOLDS = (6.4, 3.1, 1.86)
 
@@ -58,15 +56,12 @@ def make_manifest(blobs: BlobStore, scores: tuple[str, ...] = ("error", "whitene
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Give a folder as an agent keeps its models, with the manifest plain and signed beside."""
+    """Give a folder as an agent keeps its models, with the manifest beside."""
     blobs = BlobStore(tmp_path / "blobs")
     manifest = make_manifest(blobs).to_bytes()
-    sealed = KEY.seal(manifest)
     (tmp_path / "plain.json").write_bytes(manifest)
-    (tmp_path / "signed.json").write_bytes(sealed)
-    active = {"serial": 1, "manifest": blobs.write(sealed).model_dump()}
+    active = {"serial": 1, "manifest": blobs.write(manifest).model_dump()}
     (tmp_path / "active.json").write_text(json.dumps({"active": active, "previous": None, "accepted": {}}))
-    (tmp_path / "key.pem").write_bytes(KEY.public_pem())
     return tmp_path
 
 
@@ -75,38 +70,29 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> Recording:
     return read_recording(write_cell(tmp_path_factory.mktemp("cell"), "cell", seed=1))
 
 
-@pytest.mark.parametrize("name", ["plain.json", "signed.json", "active.json"])
-def test_a_manifest_is_read_plain_or_signed_or_through_an_agents_pointer(folder: Path, name: str) -> None:
-    kept = read_kept(folder / name, None, None)
+@pytest.mark.parametrize("name", ["plain.json", "active.json"])
+def test_a_manifest_is_read_by_itself_or_through_an_agents_pointer(folder: Path, name: str) -> None:
+    kept = read_kept(folder / name, None)
     assert kept.manifest.model == "models/tiny"
-    assert not kept.checked
     load_released(kept.manifest.content, kept.read_blob)
 
 
-@pytest.mark.parametrize("name", ["signed.json", "active.json"])
-def test_a_signature_is_checked_with_the_key_that_is_given(folder: Path, name: str) -> None:
-    assert read_kept(folder / name, None, folder / "key.pem").checked
-    (folder / "key.pem").write_bytes(SigningKey.generate().public_pem())
-    with pytest.raises(BadSignatureError):
-        read_kept(folder / name, None, folder / "key.pem")
-
-
-def test_a_signed_manifest_may_be_named_where_the_agent_keeps_it_among_its_blobs(folder: Path) -> None:
+def test_a_manifest_may_be_named_where_the_agent_keeps_it_among_its_blobs(folder: Path) -> None:
     digest = json.loads((folder / "active.json").read_text())["active"]["manifest"]["digest"]
-    kept = read_kept(folder / "blobs" / digest[:2] / digest, None, folder / "key.pem")
+    kept = read_kept(folder / "blobs" / digest[:2] / digest, None)
     assert kept.blobs == folder / "blobs"
 
 
 def test_blobs_may_lie_elsewhere(folder: Path, tmp_path: Path) -> None:
     (folder / "blobs").rename(tmp_path / "elsewhere")
     with pytest.raises(NotFoundError, match="--blobs"):
-        read_kept(folder / "active.json", None, None)
-    kept = read_kept(folder / "active.json", tmp_path / "elsewhere", None)
+        read_kept(folder / "active.json", None)
+    kept = read_kept(folder / "active.json", tmp_path / "elsewhere")
     load_released(kept.manifest.content, kept.read_blob)
 
 
 def test_a_blob_that_has_changed_is_refused(folder: Path) -> None:
-    kept = read_kept(folder / "plain.json", None, None)
+    kept = read_kept(folder / "plain.json", None)
     graph = kept.manifest.content.graph.digest
     (folder / "blobs" / graph[:2] / graph).write_bytes(b"something else")
     with pytest.raises(CorruptError, match="changed on disk"):
@@ -121,27 +107,21 @@ def test_a_blob_that_has_changed_is_refused(folder: Path) -> None:
         (b"{}", "no manifest"),
         (b'{"active": null}', "no release is in force"),
         (b'{"active": {"manifest": 3}}', "which release"),
-        (b'{"payload": "%%"}', "no signed manifest"),
     ],
 )
 def test_other_files_are_refused_with_what_they_are_not(tmp_path: Path, content: bytes, words: str) -> None:
     (tmp_path / "file").write_bytes(content)
     with pytest.raises(BandwatchError, match=words):
-        read_kept(tmp_path / "file", None, None)
-
-
-def test_a_key_without_a_signature_to_check_is_refused(folder: Path) -> None:
-    with pytest.raises(InvalidArgumentError, match="without a signature"):
-        read_kept(folder / "plain.json", None, folder / "key.pem")
+        read_kept(tmp_path / "file", None)
 
 
 def test_a_missing_manifest_is_named(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match="none"):
-        read_kept(tmp_path / "none", None, None)
+        read_kept(tmp_path / "none", None)
 
 
 def test_errors_are_those_of_the_textbook(folder: Path, recording: Recording) -> None:
-    kept = read_kept(folder / "plain.json", None, None)
+    kept = read_kept(folder / "plain.json", None)
     model = load_released(kept.manifest.content, kept.read_blob)
     found = errors_of(model, [recording.codes, recording.codes[:10]], STRIDE)
     expected = expected_errors_db(cut_windows(recording.codes, STRIDE), scale=1.0, bias=2.0)
@@ -151,7 +131,7 @@ def test_errors_are_those_of_the_textbook(folder: Path, recording: Recording) ->
 
 
 def test_realised_rates_are_the_shares_of_windows_above_each_threshold(folder: Path, recording: Recording) -> None:
-    kept = read_kept(folder / "plain.json", None, None)
+    kept = read_kept(folder / "plain.json", None)
     found = realised_rates(load_released(kept.manifest.content, kept.read_blob), recording, STRIDE)
     windows = cut_windows(recording.codes, STRIDE)
     errors = expected_errors_db(windows, scale=1.0, bias=2.0)
@@ -179,7 +159,7 @@ def test_a_tensor_that_does_not_fill_its_shape_is_refused(tmp_path: Path) -> Non
 
 
 def test_a_recording_shorter_than_a_window_is_refused(folder: Path, tmp_path: Path) -> None:
-    kept = read_kept(folder / "plain.json", None, None)
+    kept = read_kept(folder / "plain.json", None)
     short = read_recording(write_samples(tmp_path, "short", np.ones(2000, np.complex64)))
     with pytest.raises(FailedPreconditionError, match="shorter than the 125 frames"):
         realised_rates(load_released(kept.manifest.content, kept.read_blob), short, STRIDE)
@@ -197,6 +177,6 @@ def test_files_that_are_no_frames_are_refused(folder: Path, tmp_path: Path) -> N
         read_frames(tmp_path / "odd.u8")
     with pytest.raises(NotFoundError, match=r"none\.u8"):
         read_frames(tmp_path / "none.u8")
-    kept = read_kept(folder / "plain.json", None, None)
+    kept = read_kept(folder / "plain.json", None)
     with pytest.raises(FailedPreconditionError, match="at least 125"):
         errors_of(load_released(kept.manifest.content, kept.read_blob), [np.zeros((9, 128), np.uint8)], STRIDE)

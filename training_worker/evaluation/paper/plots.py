@@ -60,17 +60,23 @@ def lines(series: Sequence[Line], x_label: str, y_label: str, *, log_x: bool = F
         return _svg(drawing)
 
 
-def line_panels(panels: Mapping[str, Sequence[Line]], x_label: str, y_label: str, columns: int) -> str:
-    """Return several plots that share their axes and their legend."""
+def line_panels(
+    panels: Mapping[str, Sequence[Line]], x_label: str, y_label: str, columns: int, *, log_x: bool = False
+) -> str:
+    """Return several plots that share their axes; the legend names every line of any of them once."""
     rows = -(-len(panels) // columns)
     with mpl.rc_context(_STYLE):
         drawing = Drawing(figsize=(3 * columns, 2.6 * rows), layout="constrained")
         axes = drawing.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
         for panel, (title, series) in zip(axes, panels.items(), strict=False):
-            _draw_lines(panel, series, log_x=False, diagonal=True, legend=False)
+            _draw_lines(panel, series, log_x=log_x, diagonal=True, legend=False)
             panel.set_title(title, fontsize=9)
-        handles, labels = axes[0].get_legend_handles_labels()
-        drawing.legend(handles, labels, loc="outside upper center", ncols=-(-len(labels) // 2), fontsize=8)
+        named = {
+            label: handle for panel in axes for handle, label in zip(*panel.get_legend_handles_labels(), strict=True)
+        }
+        drawing.legend(
+            list(named.values()), list(named), loc="outside upper center", ncols=-(-len(named) // 2), fontsize=8
+        )
         for panel in axes[len(panels) :]:
             panel.set_axis_off()
         drawing.supxlabel(x_label, fontsize=9)
@@ -145,7 +151,8 @@ def _draw_lines(panel: Axes, series: Sequence[Line], *, log_x: bool, diagonal: b
         style = "--" if line.dashed else "-"
         panel.plot(line.x, line.y, style, color=colour, label=line.name, marker="" if diagonal else "o", markersize=4)
     if diagonal:
-        panel.plot([0, 1], [0, 1], ":", color=INK, linewidth=0.8)
+        chance = np.geomspace(1e-3, 1, 60)  # bent where the axis is logarithmic
+        panel.plot(chance, chance, ":", color=INK, linewidth=0.8)
     if log_x:
         panel.set_xscale("log")
     panel.grid(visible=True)
