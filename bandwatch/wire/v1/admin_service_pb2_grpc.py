@@ -4,6 +4,9 @@ import grpc
 import warnings
 
 from bandwatch.wire.v1 import admin_service_pb2 as bandwatch_dot_v1_dot_admin__service__pb2
+from bandwatch.wire.v1 import identity_pb2 as bandwatch_dot_v1_dot_identity__pb2
+from bandwatch.wire.v1 import incident_pb2 as bandwatch_dot_v1_dot_incident__pb2
+from bandwatch.wire.v1 import policy_pb2 as bandwatch_dot_v1_dot_policy__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -120,6 +123,181 @@ class AdminServiceStub:
                 request_serializer=bandwatch_dot_v1_dot_admin__service__pb2.ListAnomaliesRequest.SerializeToString,
                 response_deserializer=bandwatch_dot_v1_dot_admin__service__pb2.ListAnomaliesResponse.FromString,
                 _registered_method=True)
+        self.GetRelease = channel.unary_unary(
+                '/bandwatch.v1.AdminService/GetRelease',
+                request_serializer=bandwatch_dot_v1_dot_admin__service__pb2.GetReleaseRequest.SerializeToString,
+                response_deserializer=bandwatch_dot_v1_dot_admin__service__pb2.GetReleaseResponse.FromString,
+                _registered_method=True)
+        self.PromoteRelease = channel.unary_unary(
+                '/bandwatch.v1.AdminService/PromoteRelease',
+                request_serializer=bandwatch_dot_v1_dot_admin__service__pb2.PromoteReleaseRequest.SerializeToString,
+                response_deserializer=bandwatch_dot_v1_dot_admin__service__pb2.PromoteReleaseResponse.FromString,
+                _registered_method=True)
+        self.RollBackRelease = channel.unary_unary(
+                '/bandwatch.v1.AdminService/RollBackRelease',
+                request_serializer=bandwatch_dot_v1_dot_admin__service__pb2.RollBackReleaseRequest.SerializeToString,
+                response_deserializer=bandwatch_dot_v1_dot_admin__service__pb2.RollBackReleaseResponse.FromString,
+                _registered_method=True)
+        self.CancelTrainingRun = channel.unary_unary(
+                '/bandwatch.v1.AdminService/CancelTrainingRun',
+                request_serializer=bandwatch_dot_v1_dot_admin__service__pb2.CancelTrainingRunRequest.SerializeToString,
+                response_deserializer=bandwatch_dot_v1_dot_admin__service__pb2.CancelTrainingRunResponse.FromString,
+                _registered_method=True)
+        self.SetObserverTrust = channel.unary_unary(
+                '/bandwatch.v1.AdminService/SetObserverTrust',
+                request_serializer=bandwatch_dot_v1_dot_policy__pb2.SetObserverTrustRequest.SerializeToString,
+                response_deserializer=bandwatch_dot_v1_dot_policy__pb2.SetObserverTrustResponse.FromString,
+                _registered_method=True)
+        self.RevokeObserver = channel.unary_unary(
+                '/bandwatch.v1.AdminService/RevokeObserver',
+                request_serializer=bandwatch_dot_v1_dot_policy__pb2.RevokeObserverRequest.SerializeToString,
+                response_deserializer=bandwatch_dot_v1_dot_policy__pb2.RevokeObserverResponse.FromString,
+                _registered_method=True)
+        self.RevokeWorker = channel.unary_unary(
+                '/bandwatch.v1.AdminService/RevokeWorker',
+                request_serializer=bandwatch_dot_v1_dot_identity__pb2.RevokeWorkerRequest.SerializeToString,
+                response_deserializer=bandwatch_dot_v1_dot_identity__pb2.RevokeWorkerResponse.FromString,
+                _registered_method=True)
+        self.CreateJoinToken = channel.unary_unary(
+                '/bandwatch.v1.AdminService/CreateJoinToken',
+                request_serializer=bandwatch_dot_v1_dot_identity__pb2.CreateJoinTokenRequest.SerializeToString,
+                response_deserializer=bandwatch_dot_v1_dot_identity__pb2.CreateJoinTokenResponse.FromString,
+                _registered_method=True)
+        self.ListJoinTokens = channel.unary_unary(
+                '/bandwatch.v1.AdminService/ListJoinTokens',
+                request_serializer=bandwatch_dot_v1_dot_identity__pb2.ListJoinTokensRequest.SerializeToString,
+                response_deserializer=bandwatch_dot_v1_dot_identity__pb2.ListJoinTokensResponse.FromString,
+                _registered_method=True)
+        self.DeleteJoinToken = channel.unary_unary(
+                '/bandwatch.v1.AdminService/DeleteJoinToken',
+                request_serializer=bandwatch_dot_v1_dot_identity__pb2.DeleteJoinTokenRequest.SerializeToString,
+                response_deserializer=bandwatch_dot_v1_dot_identity__pb2.DeleteJoinTokenResponse.FromString,
+                _registered_method=True)
+        self.CreateOperator = channel.unary_unary(
+                '/bandwatch.v1.AdminService/CreateOperator',
+                request_serializer=bandwatch_dot_v1_dot_identity__pb2.CreateOperatorRequest.SerializeToString,
+                response_deserializer=bandwatch_dot_v1_dot_identity__pb2.CreateOperatorResponse.FromString,
+                _registered_method=True)
+        self.ListOperators = channel.unary_unary(
+                '/bandwatch.v1.AdminService/ListOperators',
+                request_serializer=bandwatch_dot_v1_dot_identity__pb2.ListOperatorsRequest.SerializeToString,
+                response_deserializer=bandwatch_dot_v1_dot_identity__pb2.ListOperatorsResponse.FromString,
+                _registered_method=True)
+        self.DeleteOperator = channel.unary_unary(
+                '/bandwatch.v1.AdminService/DeleteOperator',
+                request_serializer=bandwatch_dot_v1_dot_identity__pb2.DeleteOperatorRequest.SerializeToString,
+                response_deserializer=bandwatch_dot_v1_dot_identity__pb2.DeleteOperatorResponse.FromString,
+                _registered_method=True)
+        self.ListCertificates = channel.unary_unary(
+                '/bandwatch.v1.AdminService/ListCertificates',
+                request_serializer=bandwatch_dot_v1_dot_identity__pb2.ListCertificatesRequest.SerializeToString,
+                response_deserializer=bandwatch_dot_v1_dot_identity__pb2.ListCertificatesResponse.FromString,
+                _registered_method=True)
+        self.ListAuditEntries = channel.unary_unary(
+                '/bandwatch.v1.AdminService/ListAuditEntries',
+                request_serializer=bandwatch_dot_v1_dot_identity__pb2.ListAuditEntriesRequest.SerializeToString,
+                response_deserializer=bandwatch_dot_v1_dot_identity__pb2.ListAuditEntriesResponse.FromString,
+                _registered_method=True)
+        self.GetCellData = channel.unary_unary(
+                '/bandwatch.v1.AdminService/GetCellData',
+                request_serializer=bandwatch_dot_v1_dot_policy__pb2.GetCellDataRequest.SerializeToString,
+                response_deserializer=bandwatch_dot_v1_dot_policy__pb2.GetCellDataResponse.FromString,
+                _registered_method=True)
+        self.ListObserverHealth = channel.unary_unary(
+                '/bandwatch.v1.AdminService/ListObserverHealth',
+                request_serializer=bandwatch_dot_v1_dot_policy__pb2.ListObserverHealthRequest.SerializeToString,
+                response_deserializer=bandwatch_dot_v1_dot_policy__pb2.ListObserverHealthResponse.FromString,
+                _registered_method=True)
+        self.UpdateCell = channel.unary_unary(
+                '/bandwatch.v1.AdminService/UpdateCell',
+                request_serializer=bandwatch_dot_v1_dot_admin__service__pb2.UpdateCellRequest.SerializeToString,
+                response_deserializer=bandwatch_dot_v1_dot_admin__service__pb2.UpdateCellResponse.FromString,
+                _registered_method=True)
+        self.CreatePolicy = channel.unary_unary(
+                '/bandwatch.v1.AdminService/CreatePolicy',
+                request_serializer=bandwatch_dot_v1_dot_policy__pb2.CreatePolicyRequest.SerializeToString,
+                response_deserializer=bandwatch_dot_v1_dot_policy__pb2.CreatePolicyResponse.FromString,
+                _registered_method=True)
+        self.ListPolicies = channel.unary_unary(
+                '/bandwatch.v1.AdminService/ListPolicies',
+                request_serializer=bandwatch_dot_v1_dot_policy__pb2.ListPoliciesRequest.SerializeToString,
+                response_deserializer=bandwatch_dot_v1_dot_policy__pb2.ListPoliciesResponse.FromString,
+                _registered_method=True)
+        self.DeletePolicy = channel.unary_unary(
+                '/bandwatch.v1.AdminService/DeletePolicy',
+                request_serializer=bandwatch_dot_v1_dot_policy__pb2.DeletePolicyRequest.SerializeToString,
+                response_deserializer=bandwatch_dot_v1_dot_policy__pb2.DeletePolicyResponse.FromString,
+                _registered_method=True)
+        self.ListIncidents = channel.unary_unary(
+                '/bandwatch.v1.AdminService/ListIncidents',
+                request_serializer=bandwatch_dot_v1_dot_incident__pb2.ListIncidentsRequest.SerializeToString,
+                response_deserializer=bandwatch_dot_v1_dot_incident__pb2.ListIncidentsResponse.FromString,
+                _registered_method=True)
+        self.GetIncident = channel.unary_unary(
+                '/bandwatch.v1.AdminService/GetIncident',
+                request_serializer=bandwatch_dot_v1_dot_incident__pb2.GetIncidentRequest.SerializeToString,
+                response_deserializer=bandwatch_dot_v1_dot_incident__pb2.GetIncidentResponse.FromString,
+                _registered_method=True)
+        self.JudgeIncident = channel.unary_unary(
+                '/bandwatch.v1.AdminService/JudgeIncident',
+                request_serializer=bandwatch_dot_v1_dot_incident__pb2.JudgeIncidentRequest.SerializeToString,
+                response_deserializer=bandwatch_dot_v1_dot_incident__pb2.JudgeIncidentResponse.FromString,
+                _registered_method=True)
+        self.CreateMute = channel.unary_unary(
+                '/bandwatch.v1.AdminService/CreateMute',
+                request_serializer=bandwatch_dot_v1_dot_incident__pb2.CreateMuteRequest.SerializeToString,
+                response_deserializer=bandwatch_dot_v1_dot_incident__pb2.CreateMuteResponse.FromString,
+                _registered_method=True)
+        self.ListMutes = channel.unary_unary(
+                '/bandwatch.v1.AdminService/ListMutes',
+                request_serializer=bandwatch_dot_v1_dot_incident__pb2.ListMutesRequest.SerializeToString,
+                response_deserializer=bandwatch_dot_v1_dot_incident__pb2.ListMutesResponse.FromString,
+                _registered_method=True)
+        self.DeleteMute = channel.unary_unary(
+                '/bandwatch.v1.AdminService/DeleteMute',
+                request_serializer=bandwatch_dot_v1_dot_incident__pb2.DeleteMuteRequest.SerializeToString,
+                response_deserializer=bandwatch_dot_v1_dot_incident__pb2.DeleteMuteResponse.FromString,
+                _registered_method=True)
+        self.ReadSegment = channel.unary_stream(
+                '/bandwatch.v1.AdminService/ReadSegment',
+                request_serializer=bandwatch_dot_v1_dot_incident__pb2.ReadSegmentRequest.SerializeToString,
+                response_deserializer=bandwatch_dot_v1_dot_incident__pb2.ReadSegmentResponse.FromString,
+                _registered_method=True)
+        self.CreateWebhook = channel.unary_unary(
+                '/bandwatch.v1.AdminService/CreateWebhook',
+                request_serializer=bandwatch_dot_v1_dot_incident__pb2.CreateWebhookRequest.SerializeToString,
+                response_deserializer=bandwatch_dot_v1_dot_incident__pb2.CreateWebhookResponse.FromString,
+                _registered_method=True)
+        self.ListWebhooks = channel.unary_unary(
+                '/bandwatch.v1.AdminService/ListWebhooks',
+                request_serializer=bandwatch_dot_v1_dot_incident__pb2.ListWebhooksRequest.SerializeToString,
+                response_deserializer=bandwatch_dot_v1_dot_incident__pb2.ListWebhooksResponse.FromString,
+                _registered_method=True)
+        self.DeleteWebhook = channel.unary_unary(
+                '/bandwatch.v1.AdminService/DeleteWebhook',
+                request_serializer=bandwatch_dot_v1_dot_incident__pb2.DeleteWebhookRequest.SerializeToString,
+                response_deserializer=bandwatch_dot_v1_dot_incident__pb2.DeleteWebhookResponse.FromString,
+                _registered_method=True)
+        self.ListDeliveries = channel.unary_unary(
+                '/bandwatch.v1.AdminService/ListDeliveries',
+                request_serializer=bandwatch_dot_v1_dot_incident__pb2.ListDeliveriesRequest.SerializeToString,
+                response_deserializer=bandwatch_dot_v1_dot_incident__pb2.ListDeliveriesResponse.FromString,
+                _registered_method=True)
+        self.RetryDelivery = channel.unary_unary(
+                '/bandwatch.v1.AdminService/RetryDelivery',
+                request_serializer=bandwatch_dot_v1_dot_incident__pb2.RetryDeliveryRequest.SerializeToString,
+                response_deserializer=bandwatch_dot_v1_dot_incident__pb2.RetryDeliveryResponse.FromString,
+                _registered_method=True)
+        self.CreateSelfTest = channel.unary_unary(
+                '/bandwatch.v1.AdminService/CreateSelfTest',
+                request_serializer=bandwatch_dot_v1_dot_incident__pb2.CreateSelfTestRequest.SerializeToString,
+                response_deserializer=bandwatch_dot_v1_dot_incident__pb2.CreateSelfTestResponse.FromString,
+                _registered_method=True)
+        self.GetSelfTest = channel.unary_unary(
+                '/bandwatch.v1.AdminService/GetSelfTest',
+                request_serializer=bandwatch_dot_v1_dot_incident__pb2.GetSelfTestRequest.SerializeToString,
+                response_deserializer=bandwatch_dot_v1_dot_incident__pb2.GetSelfTestResponse.FromString,
+                _registered_method=True)
 
 
 class AdminServiceServicer:
@@ -136,7 +314,7 @@ class AdminServiceServicer:
 
     def ListBands(self, request, context):
         """Lists bands by name.
-        May be called by: an operator.
+        May be called by: a viewer.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -152,14 +330,14 @@ class AdminServiceServicer:
 
     def ListCells(self, request, context):
         """Lists cells by name.
-        May be called by: an operator.
+        May be called by: a viewer.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CreateObserver(self, request, context):
-        """Registers an observer and returns its token, which is shown this once.
+        """Registers an observer and returns a join token for it, which is shown this once.
         May be called by: an operator.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -168,7 +346,7 @@ class AdminServiceServicer:
 
     def GetObserver(self, request, context):
         """Reads an observer with its desired and reported state.
-        May be called by: an operator.
+        May be called by: a viewer.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -176,14 +354,14 @@ class AdminServiceServicer:
 
     def ListObservers(self, request, context):
         """Lists observers by name.
-        May be called by: an operator.
+        May be called by: a viewer.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def UpdateObserver(self, request, context):
-        """Replaces the editable fields (title, cell, mobility, training_target) of the revision that the message names.
+        """Replaces the editable fields (title, cell, mobility, training_target, upload_budget_bytes) of the revision that the message names.
         May be called by: an operator.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -192,7 +370,7 @@ class AdminServiceServicer:
 
     def ListSegments(self, request, context):
         """Lists segments by observer and sequence.
-        May be called by: an operator.
+        May be called by: a viewer.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -200,7 +378,7 @@ class AdminServiceServicer:
 
     def GetModel(self, request, context):
         """Reads a model.
-        May be called by: an operator.
+        May be called by: a viewer.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -208,7 +386,7 @@ class AdminServiceServicer:
 
     def ListModels(self, request, context):
         """Lists models, newest first.
-        May be called by: an operator.
+        May be called by: a viewer.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -224,7 +402,7 @@ class AdminServiceServicer:
 
     def ListReleases(self, request, context):
         """Lists releases, newest first.
-        May be called by: an operator.
+        May be called by: a viewer.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -240,7 +418,7 @@ class AdminServiceServicer:
 
     def GetTrainingRun(self, request, context):
         """Reads a training run.
-        May be called by: an operator.
+        May be called by: a viewer.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -248,7 +426,7 @@ class AdminServiceServicer:
 
     def ListTrainingRuns(self, request, context):
         """Lists training runs, newest first.
-        May be called by: an operator.
+        May be called by: a viewer.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -256,7 +434,287 @@ class AdminServiceServicer:
 
     def ListAnomalies(self, request, context):
         """Lists anomalies, newest window first.
+        May be called by: a viewer.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetRelease(self, request, context):
+        """Reads a release with what observers reported of it.
+        May be called by: a viewer.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PromoteRelease(self, request, context):
+        """Puts a release in force whatever its gates say.
         May be called by: an operator.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RollBackRelease(self, request, context):
+        """Takes a release back. Where it was in force, the model that was before it is released again.
+        May be called by: an operator.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CancelTrainingRun(self, request, context):
+        """Cancels a run that has not ended.
+        May be called by: an operator.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetObserverTrust(self, request, context):
+        """Says whether data of an observer may train.
+        May be called by: an operator.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RevokeObserver(self, request, context):
+        """Shuts an observer out for good, marks its segments, and lists the models that learnt from them.
+        May be called by: an admin.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RevokeWorker(self, request, context):
+        """Shuts a training worker out: its certificates are worth nothing from now on. A new join token lets it in again.
+        May be called by: an admin.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateJoinToken(self, request, context):
+        """Makes a one-time token with which an observer or worker enrols.
+        May be called by: an operator.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListJoinTokens(self, request, context):
+        """Lists join tokens, newest first.
+        May be called by: a viewer.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteJoinToken(self, request, context):
+        """Deletes a join token that nobody is to use any more.
+        May be called by: an operator.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateOperator(self, request, context):
+        """Makes an operator and returns its token, which is shown this once.
+        May be called by: an admin.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListOperators(self, request, context):
+        """Lists operators by name.
+        May be called by: an admin.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteOperator(self, request, context):
+        """Deletes an operator: its token is worth nothing any more.
+        May be called by: an admin.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListCertificates(self, request, context):
+        """Lists certificates, newest first.
+        May be called by: a viewer.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListAuditEntries(self, request, context):
+        """Lists changes and refused calls, newest first.
+        May be called by: an admin.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetCellData(self, request, context):
+        """Sums up what is stored of a cell and what of it may train.
+        May be called by: a viewer.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListObserverHealth(self, request, context):
+        """Lists observers with how they compare with the others of their cell.
+        May be called by: a viewer.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateCell(self, request, context):
+        """Replaces title and place of a cell.
+        May be called by: an operator.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreatePolicy(self, request, context):
+        """Makes or replaces a policy.
+        May be called by: an operator.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListPolicies(self, request, context):
+        """Lists policies by name.
+        May be called by: a viewer.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeletePolicy(self, request, context):
+        """Deletes a policy. What it ordered goes on.
+        May be called by: an operator.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListIncidents(self, request, context):
+        """Lists incidents, newest first.
+        May be called by: a viewer.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetIncident(self, request, context):
+        """Reads an incident with its events and evidence.
+        May be called by: a viewer.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def JudgeIncident(self, request, context):
+        """Acknowledges an incident, and says what it was.
+        May be called by: an operator.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateMute(self, request, context):
+        """Keeps incidents of a part of the spectrum quiet for a while.
+        May be called by: an operator.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListMutes(self, request, context):
+        """Lists mutes by name.
+        May be called by: a viewer.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteMute(self, request, context):
+        """Ends a mute.
+        May be called by: an operator.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReadSegment(self, request, context):
+        """Streams the codes of a segment.
+        May be called by: a viewer.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateWebhook(self, request, context):
+        """Registers an address that is told of incidents, and returns the key of the signatures, which is shown this once.
+        May be called by: an admin.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListWebhooks(self, request, context):
+        """Lists webhooks by name.
+        May be called by: an admin.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteWebhook(self, request, context):
+        """Deletes a webhook.
+        May be called by: an admin.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListDeliveries(self, request, context):
+        """Lists messages to webhooks, newest first.
+        May be called by: an operator.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RetryDelivery(self, request, context):
+        """Tries a dead message again.
+        May be called by: an operator.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateSelfTest(self, request, context):
+        """Orders an agent to mix a known anomaly into its own stream.
+        May be called by: an operator.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetSelfTest(self, request, context):
+        """Reads a self-test with the time of each stage.
+        May be called by: a viewer.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -349,6 +807,181 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     servicer.ListAnomalies,
                     request_deserializer=bandwatch_dot_v1_dot_admin__service__pb2.ListAnomaliesRequest.FromString,
                     response_serializer=bandwatch_dot_v1_dot_admin__service__pb2.ListAnomaliesResponse.SerializeToString,
+            ),
+            'GetRelease': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetRelease,
+                    request_deserializer=bandwatch_dot_v1_dot_admin__service__pb2.GetReleaseRequest.FromString,
+                    response_serializer=bandwatch_dot_v1_dot_admin__service__pb2.GetReleaseResponse.SerializeToString,
+            ),
+            'PromoteRelease': grpc.unary_unary_rpc_method_handler(
+                    servicer.PromoteRelease,
+                    request_deserializer=bandwatch_dot_v1_dot_admin__service__pb2.PromoteReleaseRequest.FromString,
+                    response_serializer=bandwatch_dot_v1_dot_admin__service__pb2.PromoteReleaseResponse.SerializeToString,
+            ),
+            'RollBackRelease': grpc.unary_unary_rpc_method_handler(
+                    servicer.RollBackRelease,
+                    request_deserializer=bandwatch_dot_v1_dot_admin__service__pb2.RollBackReleaseRequest.FromString,
+                    response_serializer=bandwatch_dot_v1_dot_admin__service__pb2.RollBackReleaseResponse.SerializeToString,
+            ),
+            'CancelTrainingRun': grpc.unary_unary_rpc_method_handler(
+                    servicer.CancelTrainingRun,
+                    request_deserializer=bandwatch_dot_v1_dot_admin__service__pb2.CancelTrainingRunRequest.FromString,
+                    response_serializer=bandwatch_dot_v1_dot_admin__service__pb2.CancelTrainingRunResponse.SerializeToString,
+            ),
+            'SetObserverTrust': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetObserverTrust,
+                    request_deserializer=bandwatch_dot_v1_dot_policy__pb2.SetObserverTrustRequest.FromString,
+                    response_serializer=bandwatch_dot_v1_dot_policy__pb2.SetObserverTrustResponse.SerializeToString,
+            ),
+            'RevokeObserver': grpc.unary_unary_rpc_method_handler(
+                    servicer.RevokeObserver,
+                    request_deserializer=bandwatch_dot_v1_dot_policy__pb2.RevokeObserverRequest.FromString,
+                    response_serializer=bandwatch_dot_v1_dot_policy__pb2.RevokeObserverResponse.SerializeToString,
+            ),
+            'RevokeWorker': grpc.unary_unary_rpc_method_handler(
+                    servicer.RevokeWorker,
+                    request_deserializer=bandwatch_dot_v1_dot_identity__pb2.RevokeWorkerRequest.FromString,
+                    response_serializer=bandwatch_dot_v1_dot_identity__pb2.RevokeWorkerResponse.SerializeToString,
+            ),
+            'CreateJoinToken': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateJoinToken,
+                    request_deserializer=bandwatch_dot_v1_dot_identity__pb2.CreateJoinTokenRequest.FromString,
+                    response_serializer=bandwatch_dot_v1_dot_identity__pb2.CreateJoinTokenResponse.SerializeToString,
+            ),
+            'ListJoinTokens': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListJoinTokens,
+                    request_deserializer=bandwatch_dot_v1_dot_identity__pb2.ListJoinTokensRequest.FromString,
+                    response_serializer=bandwatch_dot_v1_dot_identity__pb2.ListJoinTokensResponse.SerializeToString,
+            ),
+            'DeleteJoinToken': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteJoinToken,
+                    request_deserializer=bandwatch_dot_v1_dot_identity__pb2.DeleteJoinTokenRequest.FromString,
+                    response_serializer=bandwatch_dot_v1_dot_identity__pb2.DeleteJoinTokenResponse.SerializeToString,
+            ),
+            'CreateOperator': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateOperator,
+                    request_deserializer=bandwatch_dot_v1_dot_identity__pb2.CreateOperatorRequest.FromString,
+                    response_serializer=bandwatch_dot_v1_dot_identity__pb2.CreateOperatorResponse.SerializeToString,
+            ),
+            'ListOperators': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListOperators,
+                    request_deserializer=bandwatch_dot_v1_dot_identity__pb2.ListOperatorsRequest.FromString,
+                    response_serializer=bandwatch_dot_v1_dot_identity__pb2.ListOperatorsResponse.SerializeToString,
+            ),
+            'DeleteOperator': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteOperator,
+                    request_deserializer=bandwatch_dot_v1_dot_identity__pb2.DeleteOperatorRequest.FromString,
+                    response_serializer=bandwatch_dot_v1_dot_identity__pb2.DeleteOperatorResponse.SerializeToString,
+            ),
+            'ListCertificates': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListCertificates,
+                    request_deserializer=bandwatch_dot_v1_dot_identity__pb2.ListCertificatesRequest.FromString,
+                    response_serializer=bandwatch_dot_v1_dot_identity__pb2.ListCertificatesResponse.SerializeToString,
+            ),
+            'ListAuditEntries': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAuditEntries,
+                    request_deserializer=bandwatch_dot_v1_dot_identity__pb2.ListAuditEntriesRequest.FromString,
+                    response_serializer=bandwatch_dot_v1_dot_identity__pb2.ListAuditEntriesResponse.SerializeToString,
+            ),
+            'GetCellData': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetCellData,
+                    request_deserializer=bandwatch_dot_v1_dot_policy__pb2.GetCellDataRequest.FromString,
+                    response_serializer=bandwatch_dot_v1_dot_policy__pb2.GetCellDataResponse.SerializeToString,
+            ),
+            'ListObserverHealth': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListObserverHealth,
+                    request_deserializer=bandwatch_dot_v1_dot_policy__pb2.ListObserverHealthRequest.FromString,
+                    response_serializer=bandwatch_dot_v1_dot_policy__pb2.ListObserverHealthResponse.SerializeToString,
+            ),
+            'UpdateCell': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateCell,
+                    request_deserializer=bandwatch_dot_v1_dot_admin__service__pb2.UpdateCellRequest.FromString,
+                    response_serializer=bandwatch_dot_v1_dot_admin__service__pb2.UpdateCellResponse.SerializeToString,
+            ),
+            'CreatePolicy': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreatePolicy,
+                    request_deserializer=bandwatch_dot_v1_dot_policy__pb2.CreatePolicyRequest.FromString,
+                    response_serializer=bandwatch_dot_v1_dot_policy__pb2.CreatePolicyResponse.SerializeToString,
+            ),
+            'ListPolicies': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListPolicies,
+                    request_deserializer=bandwatch_dot_v1_dot_policy__pb2.ListPoliciesRequest.FromString,
+                    response_serializer=bandwatch_dot_v1_dot_policy__pb2.ListPoliciesResponse.SerializeToString,
+            ),
+            'DeletePolicy': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeletePolicy,
+                    request_deserializer=bandwatch_dot_v1_dot_policy__pb2.DeletePolicyRequest.FromString,
+                    response_serializer=bandwatch_dot_v1_dot_policy__pb2.DeletePolicyResponse.SerializeToString,
+            ),
+            'ListIncidents': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListIncidents,
+                    request_deserializer=bandwatch_dot_v1_dot_incident__pb2.ListIncidentsRequest.FromString,
+                    response_serializer=bandwatch_dot_v1_dot_incident__pb2.ListIncidentsResponse.SerializeToString,
+            ),
+            'GetIncident': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetIncident,
+                    request_deserializer=bandwatch_dot_v1_dot_incident__pb2.GetIncidentRequest.FromString,
+                    response_serializer=bandwatch_dot_v1_dot_incident__pb2.GetIncidentResponse.SerializeToString,
+            ),
+            'JudgeIncident': grpc.unary_unary_rpc_method_handler(
+                    servicer.JudgeIncident,
+                    request_deserializer=bandwatch_dot_v1_dot_incident__pb2.JudgeIncidentRequest.FromString,
+                    response_serializer=bandwatch_dot_v1_dot_incident__pb2.JudgeIncidentResponse.SerializeToString,
+            ),
+            'CreateMute': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateMute,
+                    request_deserializer=bandwatch_dot_v1_dot_incident__pb2.CreateMuteRequest.FromString,
+                    response_serializer=bandwatch_dot_v1_dot_incident__pb2.CreateMuteResponse.SerializeToString,
+            ),
+            'ListMutes': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListMutes,
+                    request_deserializer=bandwatch_dot_v1_dot_incident__pb2.ListMutesRequest.FromString,
+                    response_serializer=bandwatch_dot_v1_dot_incident__pb2.ListMutesResponse.SerializeToString,
+            ),
+            'DeleteMute': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteMute,
+                    request_deserializer=bandwatch_dot_v1_dot_incident__pb2.DeleteMuteRequest.FromString,
+                    response_serializer=bandwatch_dot_v1_dot_incident__pb2.DeleteMuteResponse.SerializeToString,
+            ),
+            'ReadSegment': grpc.unary_stream_rpc_method_handler(
+                    servicer.ReadSegment,
+                    request_deserializer=bandwatch_dot_v1_dot_incident__pb2.ReadSegmentRequest.FromString,
+                    response_serializer=bandwatch_dot_v1_dot_incident__pb2.ReadSegmentResponse.SerializeToString,
+            ),
+            'CreateWebhook': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateWebhook,
+                    request_deserializer=bandwatch_dot_v1_dot_incident__pb2.CreateWebhookRequest.FromString,
+                    response_serializer=bandwatch_dot_v1_dot_incident__pb2.CreateWebhookResponse.SerializeToString,
+            ),
+            'ListWebhooks': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListWebhooks,
+                    request_deserializer=bandwatch_dot_v1_dot_incident__pb2.ListWebhooksRequest.FromString,
+                    response_serializer=bandwatch_dot_v1_dot_incident__pb2.ListWebhooksResponse.SerializeToString,
+            ),
+            'DeleteWebhook': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteWebhook,
+                    request_deserializer=bandwatch_dot_v1_dot_incident__pb2.DeleteWebhookRequest.FromString,
+                    response_serializer=bandwatch_dot_v1_dot_incident__pb2.DeleteWebhookResponse.SerializeToString,
+            ),
+            'ListDeliveries': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListDeliveries,
+                    request_deserializer=bandwatch_dot_v1_dot_incident__pb2.ListDeliveriesRequest.FromString,
+                    response_serializer=bandwatch_dot_v1_dot_incident__pb2.ListDeliveriesResponse.SerializeToString,
+            ),
+            'RetryDelivery': grpc.unary_unary_rpc_method_handler(
+                    servicer.RetryDelivery,
+                    request_deserializer=bandwatch_dot_v1_dot_incident__pb2.RetryDeliveryRequest.FromString,
+                    response_serializer=bandwatch_dot_v1_dot_incident__pb2.RetryDeliveryResponse.SerializeToString,
+            ),
+            'CreateSelfTest': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateSelfTest,
+                    request_deserializer=bandwatch_dot_v1_dot_incident__pb2.CreateSelfTestRequest.FromString,
+                    response_serializer=bandwatch_dot_v1_dot_incident__pb2.CreateSelfTestResponse.SerializeToString,
+            ),
+            'GetSelfTest': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetSelfTest,
+                    request_deserializer=bandwatch_dot_v1_dot_incident__pb2.GetSelfTestRequest.FromString,
+                    response_serializer=bandwatch_dot_v1_dot_incident__pb2.GetSelfTestResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -811,6 +1444,951 @@ class AdminService:
             '/bandwatch.v1.AdminService/ListAnomalies',
             bandwatch_dot_v1_dot_admin__service__pb2.ListAnomaliesRequest.SerializeToString,
             bandwatch_dot_v1_dot_admin__service__pb2.ListAnomaliesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetRelease(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bandwatch.v1.AdminService/GetRelease',
+            bandwatch_dot_v1_dot_admin__service__pb2.GetReleaseRequest.SerializeToString,
+            bandwatch_dot_v1_dot_admin__service__pb2.GetReleaseResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PromoteRelease(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bandwatch.v1.AdminService/PromoteRelease',
+            bandwatch_dot_v1_dot_admin__service__pb2.PromoteReleaseRequest.SerializeToString,
+            bandwatch_dot_v1_dot_admin__service__pb2.PromoteReleaseResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RollBackRelease(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bandwatch.v1.AdminService/RollBackRelease',
+            bandwatch_dot_v1_dot_admin__service__pb2.RollBackReleaseRequest.SerializeToString,
+            bandwatch_dot_v1_dot_admin__service__pb2.RollBackReleaseResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CancelTrainingRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bandwatch.v1.AdminService/CancelTrainingRun',
+            bandwatch_dot_v1_dot_admin__service__pb2.CancelTrainingRunRequest.SerializeToString,
+            bandwatch_dot_v1_dot_admin__service__pb2.CancelTrainingRunResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetObserverTrust(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bandwatch.v1.AdminService/SetObserverTrust',
+            bandwatch_dot_v1_dot_policy__pb2.SetObserverTrustRequest.SerializeToString,
+            bandwatch_dot_v1_dot_policy__pb2.SetObserverTrustResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RevokeObserver(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bandwatch.v1.AdminService/RevokeObserver',
+            bandwatch_dot_v1_dot_policy__pb2.RevokeObserverRequest.SerializeToString,
+            bandwatch_dot_v1_dot_policy__pb2.RevokeObserverResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RevokeWorker(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bandwatch.v1.AdminService/RevokeWorker',
+            bandwatch_dot_v1_dot_identity__pb2.RevokeWorkerRequest.SerializeToString,
+            bandwatch_dot_v1_dot_identity__pb2.RevokeWorkerResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateJoinToken(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bandwatch.v1.AdminService/CreateJoinToken',
+            bandwatch_dot_v1_dot_identity__pb2.CreateJoinTokenRequest.SerializeToString,
+            bandwatch_dot_v1_dot_identity__pb2.CreateJoinTokenResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListJoinTokens(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bandwatch.v1.AdminService/ListJoinTokens',
+            bandwatch_dot_v1_dot_identity__pb2.ListJoinTokensRequest.SerializeToString,
+            bandwatch_dot_v1_dot_identity__pb2.ListJoinTokensResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteJoinToken(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bandwatch.v1.AdminService/DeleteJoinToken',
+            bandwatch_dot_v1_dot_identity__pb2.DeleteJoinTokenRequest.SerializeToString,
+            bandwatch_dot_v1_dot_identity__pb2.DeleteJoinTokenResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateOperator(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bandwatch.v1.AdminService/CreateOperator',
+            bandwatch_dot_v1_dot_identity__pb2.CreateOperatorRequest.SerializeToString,
+            bandwatch_dot_v1_dot_identity__pb2.CreateOperatorResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListOperators(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bandwatch.v1.AdminService/ListOperators',
+            bandwatch_dot_v1_dot_identity__pb2.ListOperatorsRequest.SerializeToString,
+            bandwatch_dot_v1_dot_identity__pb2.ListOperatorsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteOperator(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bandwatch.v1.AdminService/DeleteOperator',
+            bandwatch_dot_v1_dot_identity__pb2.DeleteOperatorRequest.SerializeToString,
+            bandwatch_dot_v1_dot_identity__pb2.DeleteOperatorResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListCertificates(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bandwatch.v1.AdminService/ListCertificates',
+            bandwatch_dot_v1_dot_identity__pb2.ListCertificatesRequest.SerializeToString,
+            bandwatch_dot_v1_dot_identity__pb2.ListCertificatesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListAuditEntries(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bandwatch.v1.AdminService/ListAuditEntries',
+            bandwatch_dot_v1_dot_identity__pb2.ListAuditEntriesRequest.SerializeToString,
+            bandwatch_dot_v1_dot_identity__pb2.ListAuditEntriesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetCellData(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bandwatch.v1.AdminService/GetCellData',
+            bandwatch_dot_v1_dot_policy__pb2.GetCellDataRequest.SerializeToString,
+            bandwatch_dot_v1_dot_policy__pb2.GetCellDataResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListObserverHealth(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bandwatch.v1.AdminService/ListObserverHealth',
+            bandwatch_dot_v1_dot_policy__pb2.ListObserverHealthRequest.SerializeToString,
+            bandwatch_dot_v1_dot_policy__pb2.ListObserverHealthResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateCell(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bandwatch.v1.AdminService/UpdateCell',
+            bandwatch_dot_v1_dot_admin__service__pb2.UpdateCellRequest.SerializeToString,
+            bandwatch_dot_v1_dot_admin__service__pb2.UpdateCellResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreatePolicy(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bandwatch.v1.AdminService/CreatePolicy',
+            bandwatch_dot_v1_dot_policy__pb2.CreatePolicyRequest.SerializeToString,
+            bandwatch_dot_v1_dot_policy__pb2.CreatePolicyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListPolicies(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bandwatch.v1.AdminService/ListPolicies',
+            bandwatch_dot_v1_dot_policy__pb2.ListPoliciesRequest.SerializeToString,
+            bandwatch_dot_v1_dot_policy__pb2.ListPoliciesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeletePolicy(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bandwatch.v1.AdminService/DeletePolicy',
+            bandwatch_dot_v1_dot_policy__pb2.DeletePolicyRequest.SerializeToString,
+            bandwatch_dot_v1_dot_policy__pb2.DeletePolicyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListIncidents(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bandwatch.v1.AdminService/ListIncidents',
+            bandwatch_dot_v1_dot_incident__pb2.ListIncidentsRequest.SerializeToString,
+            bandwatch_dot_v1_dot_incident__pb2.ListIncidentsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetIncident(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bandwatch.v1.AdminService/GetIncident',
+            bandwatch_dot_v1_dot_incident__pb2.GetIncidentRequest.SerializeToString,
+            bandwatch_dot_v1_dot_incident__pb2.GetIncidentResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def JudgeIncident(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bandwatch.v1.AdminService/JudgeIncident',
+            bandwatch_dot_v1_dot_incident__pb2.JudgeIncidentRequest.SerializeToString,
+            bandwatch_dot_v1_dot_incident__pb2.JudgeIncidentResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateMute(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bandwatch.v1.AdminService/CreateMute',
+            bandwatch_dot_v1_dot_incident__pb2.CreateMuteRequest.SerializeToString,
+            bandwatch_dot_v1_dot_incident__pb2.CreateMuteResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListMutes(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bandwatch.v1.AdminService/ListMutes',
+            bandwatch_dot_v1_dot_incident__pb2.ListMutesRequest.SerializeToString,
+            bandwatch_dot_v1_dot_incident__pb2.ListMutesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteMute(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bandwatch.v1.AdminService/DeleteMute',
+            bandwatch_dot_v1_dot_incident__pb2.DeleteMuteRequest.SerializeToString,
+            bandwatch_dot_v1_dot_incident__pb2.DeleteMuteResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReadSegment(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/bandwatch.v1.AdminService/ReadSegment',
+            bandwatch_dot_v1_dot_incident__pb2.ReadSegmentRequest.SerializeToString,
+            bandwatch_dot_v1_dot_incident__pb2.ReadSegmentResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateWebhook(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bandwatch.v1.AdminService/CreateWebhook',
+            bandwatch_dot_v1_dot_incident__pb2.CreateWebhookRequest.SerializeToString,
+            bandwatch_dot_v1_dot_incident__pb2.CreateWebhookResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListWebhooks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bandwatch.v1.AdminService/ListWebhooks',
+            bandwatch_dot_v1_dot_incident__pb2.ListWebhooksRequest.SerializeToString,
+            bandwatch_dot_v1_dot_incident__pb2.ListWebhooksResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteWebhook(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bandwatch.v1.AdminService/DeleteWebhook',
+            bandwatch_dot_v1_dot_incident__pb2.DeleteWebhookRequest.SerializeToString,
+            bandwatch_dot_v1_dot_incident__pb2.DeleteWebhookResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListDeliveries(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bandwatch.v1.AdminService/ListDeliveries',
+            bandwatch_dot_v1_dot_incident__pb2.ListDeliveriesRequest.SerializeToString,
+            bandwatch_dot_v1_dot_incident__pb2.ListDeliveriesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RetryDelivery(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bandwatch.v1.AdminService/RetryDelivery',
+            bandwatch_dot_v1_dot_incident__pb2.RetryDeliveryRequest.SerializeToString,
+            bandwatch_dot_v1_dot_incident__pb2.RetryDeliveryResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateSelfTest(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bandwatch.v1.AdminService/CreateSelfTest',
+            bandwatch_dot_v1_dot_incident__pb2.CreateSelfTestRequest.SerializeToString,
+            bandwatch_dot_v1_dot_incident__pb2.CreateSelfTestResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetSelfTest(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bandwatch.v1.AdminService/GetSelfTest',
+            bandwatch_dot_v1_dot_incident__pb2.GetSelfTestRequest.SerializeToString,
+            bandwatch_dot_v1_dot_incident__pb2.GetSelfTestResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -4,6 +4,9 @@ isort:skip_file
 """
 
 from bandwatch.wire.v1 import admin_service_pb2 as _admin_service_pb2
+from bandwatch.wire.v1 import identity_pb2 as _identity_pb2
+from bandwatch.wire.v1 import incident_pb2 as _incident_pb2
+from bandwatch.wire.v1 import policy_pb2 as _policy_pb2
 from collections import abc as _abc
 from grpc import aio as _aio
 import abc as _abc_1
@@ -39,7 +42,7 @@ class AdminServiceStub:
     """
     ListBands: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.ListBandsRequest, _admin_service_pb2.ListBandsResponse]
     """Lists bands by name.
-    May be called by: an operator.
+    May be called by: a viewer.
     """
     CreateCell: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.CreateCellRequest, _admin_service_pb2.CreateCellResponse]
     """Registers a cell on a band.
@@ -47,35 +50,35 @@ class AdminServiceStub:
     """
     ListCells: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.ListCellsRequest, _admin_service_pb2.ListCellsResponse]
     """Lists cells by name.
-    May be called by: an operator.
+    May be called by: a viewer.
     """
     CreateObserver: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.CreateObserverRequest, _admin_service_pb2.CreateObserverResponse]
-    """Registers an observer and returns its token, which is shown this once.
+    """Registers an observer and returns a join token for it, which is shown this once.
     May be called by: an operator.
     """
     GetObserver: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.GetObserverRequest, _admin_service_pb2.GetObserverResponse]
     """Reads an observer with its desired and reported state.
-    May be called by: an operator.
+    May be called by: a viewer.
     """
     ListObservers: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.ListObserversRequest, _admin_service_pb2.ListObserversResponse]
     """Lists observers by name.
-    May be called by: an operator.
+    May be called by: a viewer.
     """
     UpdateObserver: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.UpdateObserverRequest, _admin_service_pb2.UpdateObserverResponse]
-    """Replaces the editable fields (title, cell, mobility, training_target) of the revision that the message names.
+    """Replaces the editable fields (title, cell, mobility, training_target, upload_budget_bytes) of the revision that the message names.
     May be called by: an operator.
     """
     ListSegments: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.ListSegmentsRequest, _admin_service_pb2.ListSegmentsResponse]
     """Lists segments by observer and sequence.
-    May be called by: an operator.
+    May be called by: a viewer.
     """
     GetModel: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.GetModelRequest, _admin_service_pb2.GetModelResponse]
     """Reads a model.
-    May be called by: an operator.
+    May be called by: a viewer.
     """
     ListModels: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.ListModelsRequest, _admin_service_pb2.ListModelsResponse]
     """Lists models, newest first.
-    May be called by: an operator.
+    May be called by: a viewer.
     """
     CreateRelease: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.CreateReleaseRequest, _admin_service_pb2.CreateReleaseResponse]
     """Signs a model with a new serial and makes it the active one of its cell or band.
@@ -83,7 +86,7 @@ class AdminServiceStub:
     """
     ListReleases: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.ListReleasesRequest, _admin_service_pb2.ListReleasesResponse]
     """Lists releases, newest first.
-    May be called by: an operator.
+    May be called by: a viewer.
     """
     CreateTrainingRun: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.CreateTrainingRunRequest, _admin_service_pb2.CreateTrainingRunResponse]
     """Orders a teacher or student. The row is the order; a worker takes it when one is free.
@@ -91,15 +94,155 @@ class AdminServiceStub:
     """
     GetTrainingRun: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.GetTrainingRunRequest, _admin_service_pb2.GetTrainingRunResponse]
     """Reads a training run.
-    May be called by: an operator.
+    May be called by: a viewer.
     """
     ListTrainingRuns: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.ListTrainingRunsRequest, _admin_service_pb2.ListTrainingRunsResponse]
     """Lists training runs, newest first.
-    May be called by: an operator.
+    May be called by: a viewer.
     """
     ListAnomalies: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.ListAnomaliesRequest, _admin_service_pb2.ListAnomaliesResponse]
     """Lists anomalies, newest window first.
+    May be called by: a viewer.
+    """
+    GetRelease: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.GetReleaseRequest, _admin_service_pb2.GetReleaseResponse]
+    """Reads a release with what observers reported of it.
+    May be called by: a viewer.
+    """
+    PromoteRelease: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.PromoteReleaseRequest, _admin_service_pb2.PromoteReleaseResponse]
+    """Puts a release in force whatever its gates say.
     May be called by: an operator.
+    """
+    RollBackRelease: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.RollBackReleaseRequest, _admin_service_pb2.RollBackReleaseResponse]
+    """Takes a release back. Where it was in force, the model that was before it is released again.
+    May be called by: an operator.
+    """
+    CancelTrainingRun: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.CancelTrainingRunRequest, _admin_service_pb2.CancelTrainingRunResponse]
+    """Cancels a run that has not ended.
+    May be called by: an operator.
+    """
+    SetObserverTrust: _grpc.UnaryUnaryMultiCallable[_policy_pb2.SetObserverTrustRequest, _policy_pb2.SetObserverTrustResponse]
+    """Says whether data of an observer may train.
+    May be called by: an operator.
+    """
+    RevokeObserver: _grpc.UnaryUnaryMultiCallable[_policy_pb2.RevokeObserverRequest, _policy_pb2.RevokeObserverResponse]
+    """Shuts an observer out for good, marks its segments, and lists the models that learnt from them.
+    May be called by: an admin.
+    """
+    RevokeWorker: _grpc.UnaryUnaryMultiCallable[_identity_pb2.RevokeWorkerRequest, _identity_pb2.RevokeWorkerResponse]
+    """Shuts a training worker out: its certificates are worth nothing from now on. A new join token lets it in again.
+    May be called by: an admin.
+    """
+    CreateJoinToken: _grpc.UnaryUnaryMultiCallable[_identity_pb2.CreateJoinTokenRequest, _identity_pb2.CreateJoinTokenResponse]
+    """Makes a one-time token with which an observer or worker enrols.
+    May be called by: an operator.
+    """
+    ListJoinTokens: _grpc.UnaryUnaryMultiCallable[_identity_pb2.ListJoinTokensRequest, _identity_pb2.ListJoinTokensResponse]
+    """Lists join tokens, newest first.
+    May be called by: a viewer.
+    """
+    DeleteJoinToken: _grpc.UnaryUnaryMultiCallable[_identity_pb2.DeleteJoinTokenRequest, _identity_pb2.DeleteJoinTokenResponse]
+    """Deletes a join token that nobody is to use any more.
+    May be called by: an operator.
+    """
+    CreateOperator: _grpc.UnaryUnaryMultiCallable[_identity_pb2.CreateOperatorRequest, _identity_pb2.CreateOperatorResponse]
+    """Makes an operator and returns its token, which is shown this once.
+    May be called by: an admin.
+    """
+    ListOperators: _grpc.UnaryUnaryMultiCallable[_identity_pb2.ListOperatorsRequest, _identity_pb2.ListOperatorsResponse]
+    """Lists operators by name.
+    May be called by: an admin.
+    """
+    DeleteOperator: _grpc.UnaryUnaryMultiCallable[_identity_pb2.DeleteOperatorRequest, _identity_pb2.DeleteOperatorResponse]
+    """Deletes an operator: its token is worth nothing any more.
+    May be called by: an admin.
+    """
+    ListCertificates: _grpc.UnaryUnaryMultiCallable[_identity_pb2.ListCertificatesRequest, _identity_pb2.ListCertificatesResponse]
+    """Lists certificates, newest first.
+    May be called by: a viewer.
+    """
+    ListAuditEntries: _grpc.UnaryUnaryMultiCallable[_identity_pb2.ListAuditEntriesRequest, _identity_pb2.ListAuditEntriesResponse]
+    """Lists changes and refused calls, newest first.
+    May be called by: an admin.
+    """
+    GetCellData: _grpc.UnaryUnaryMultiCallable[_policy_pb2.GetCellDataRequest, _policy_pb2.GetCellDataResponse]
+    """Sums up what is stored of a cell and what of it may train.
+    May be called by: a viewer.
+    """
+    ListObserverHealth: _grpc.UnaryUnaryMultiCallable[_policy_pb2.ListObserverHealthRequest, _policy_pb2.ListObserverHealthResponse]
+    """Lists observers with how they compare with the others of their cell.
+    May be called by: a viewer.
+    """
+    UpdateCell: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.UpdateCellRequest, _admin_service_pb2.UpdateCellResponse]
+    """Replaces title and place of a cell.
+    May be called by: an operator.
+    """
+    CreatePolicy: _grpc.UnaryUnaryMultiCallable[_policy_pb2.CreatePolicyRequest, _policy_pb2.CreatePolicyResponse]
+    """Makes or replaces a policy.
+    May be called by: an operator.
+    """
+    ListPolicies: _grpc.UnaryUnaryMultiCallable[_policy_pb2.ListPoliciesRequest, _policy_pb2.ListPoliciesResponse]
+    """Lists policies by name.
+    May be called by: a viewer.
+    """
+    DeletePolicy: _grpc.UnaryUnaryMultiCallable[_policy_pb2.DeletePolicyRequest, _policy_pb2.DeletePolicyResponse]
+    """Deletes a policy. What it ordered goes on.
+    May be called by: an operator.
+    """
+    ListIncidents: _grpc.UnaryUnaryMultiCallable[_incident_pb2.ListIncidentsRequest, _incident_pb2.ListIncidentsResponse]
+    """Lists incidents, newest first.
+    May be called by: a viewer.
+    """
+    GetIncident: _grpc.UnaryUnaryMultiCallable[_incident_pb2.GetIncidentRequest, _incident_pb2.GetIncidentResponse]
+    """Reads an incident with its events and evidence.
+    May be called by: a viewer.
+    """
+    JudgeIncident: _grpc.UnaryUnaryMultiCallable[_incident_pb2.JudgeIncidentRequest, _incident_pb2.JudgeIncidentResponse]
+    """Acknowledges an incident, and says what it was.
+    May be called by: an operator.
+    """
+    CreateMute: _grpc.UnaryUnaryMultiCallable[_incident_pb2.CreateMuteRequest, _incident_pb2.CreateMuteResponse]
+    """Keeps incidents of a part of the spectrum quiet for a while.
+    May be called by: an operator.
+    """
+    ListMutes: _grpc.UnaryUnaryMultiCallable[_incident_pb2.ListMutesRequest, _incident_pb2.ListMutesResponse]
+    """Lists mutes by name.
+    May be called by: a viewer.
+    """
+    DeleteMute: _grpc.UnaryUnaryMultiCallable[_incident_pb2.DeleteMuteRequest, _incident_pb2.DeleteMuteResponse]
+    """Ends a mute.
+    May be called by: an operator.
+    """
+    ReadSegment: _grpc.UnaryStreamMultiCallable[_incident_pb2.ReadSegmentRequest, _incident_pb2.ReadSegmentResponse]
+    """Streams the codes of a segment.
+    May be called by: a viewer.
+    """
+    CreateWebhook: _grpc.UnaryUnaryMultiCallable[_incident_pb2.CreateWebhookRequest, _incident_pb2.CreateWebhookResponse]
+    """Registers an address that is told of incidents, and returns the key of the signatures, which is shown this once.
+    May be called by: an admin.
+    """
+    ListWebhooks: _grpc.UnaryUnaryMultiCallable[_incident_pb2.ListWebhooksRequest, _incident_pb2.ListWebhooksResponse]
+    """Lists webhooks by name.
+    May be called by: an admin.
+    """
+    DeleteWebhook: _grpc.UnaryUnaryMultiCallable[_incident_pb2.DeleteWebhookRequest, _incident_pb2.DeleteWebhookResponse]
+    """Deletes a webhook.
+    May be called by: an admin.
+    """
+    ListDeliveries: _grpc.UnaryUnaryMultiCallable[_incident_pb2.ListDeliveriesRequest, _incident_pb2.ListDeliveriesResponse]
+    """Lists messages to webhooks, newest first.
+    May be called by: an operator.
+    """
+    RetryDelivery: _grpc.UnaryUnaryMultiCallable[_incident_pb2.RetryDeliveryRequest, _incident_pb2.RetryDeliveryResponse]
+    """Tries a dead message again.
+    May be called by: an operator.
+    """
+    CreateSelfTest: _grpc.UnaryUnaryMultiCallable[_incident_pb2.CreateSelfTestRequest, _incident_pb2.CreateSelfTestResponse]
+    """Orders an agent to mix a known anomaly into its own stream.
+    May be called by: an operator.
+    """
+    GetSelfTest: _grpc.UnaryUnaryMultiCallable[_incident_pb2.GetSelfTestRequest, _incident_pb2.GetSelfTestResponse]
+    """Reads a self-test with the time of each stage.
+    May be called by: a viewer.
     """
 
 @_typing.type_check_only
@@ -113,7 +256,7 @@ class AdminServiceAsyncStub(AdminServiceStub):
     """
     ListBands: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.ListBandsRequest, _admin_service_pb2.ListBandsResponse]  # type: ignore[assignment]
     """Lists bands by name.
-    May be called by: an operator.
+    May be called by: a viewer.
     """
     CreateCell: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.CreateCellRequest, _admin_service_pb2.CreateCellResponse]  # type: ignore[assignment]
     """Registers a cell on a band.
@@ -121,35 +264,35 @@ class AdminServiceAsyncStub(AdminServiceStub):
     """
     ListCells: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.ListCellsRequest, _admin_service_pb2.ListCellsResponse]  # type: ignore[assignment]
     """Lists cells by name.
-    May be called by: an operator.
+    May be called by: a viewer.
     """
     CreateObserver: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.CreateObserverRequest, _admin_service_pb2.CreateObserverResponse]  # type: ignore[assignment]
-    """Registers an observer and returns its token, which is shown this once.
+    """Registers an observer and returns a join token for it, which is shown this once.
     May be called by: an operator.
     """
     GetObserver: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.GetObserverRequest, _admin_service_pb2.GetObserverResponse]  # type: ignore[assignment]
     """Reads an observer with its desired and reported state.
-    May be called by: an operator.
+    May be called by: a viewer.
     """
     ListObservers: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.ListObserversRequest, _admin_service_pb2.ListObserversResponse]  # type: ignore[assignment]
     """Lists observers by name.
-    May be called by: an operator.
+    May be called by: a viewer.
     """
     UpdateObserver: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.UpdateObserverRequest, _admin_service_pb2.UpdateObserverResponse]  # type: ignore[assignment]
-    """Replaces the editable fields (title, cell, mobility, training_target) of the revision that the message names.
+    """Replaces the editable fields (title, cell, mobility, training_target, upload_budget_bytes) of the revision that the message names.
     May be called by: an operator.
     """
     ListSegments: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.ListSegmentsRequest, _admin_service_pb2.ListSegmentsResponse]  # type: ignore[assignment]
     """Lists segments by observer and sequence.
-    May be called by: an operator.
+    May be called by: a viewer.
     """
     GetModel: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.GetModelRequest, _admin_service_pb2.GetModelResponse]  # type: ignore[assignment]
     """Reads a model.
-    May be called by: an operator.
+    May be called by: a viewer.
     """
     ListModels: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.ListModelsRequest, _admin_service_pb2.ListModelsResponse]  # type: ignore[assignment]
     """Lists models, newest first.
-    May be called by: an operator.
+    May be called by: a viewer.
     """
     CreateRelease: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.CreateReleaseRequest, _admin_service_pb2.CreateReleaseResponse]  # type: ignore[assignment]
     """Signs a model with a new serial and makes it the active one of its cell or band.
@@ -157,7 +300,7 @@ class AdminServiceAsyncStub(AdminServiceStub):
     """
     ListReleases: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.ListReleasesRequest, _admin_service_pb2.ListReleasesResponse]  # type: ignore[assignment]
     """Lists releases, newest first.
-    May be called by: an operator.
+    May be called by: a viewer.
     """
     CreateTrainingRun: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.CreateTrainingRunRequest, _admin_service_pb2.CreateTrainingRunResponse]  # type: ignore[assignment]
     """Orders a teacher or student. The row is the order; a worker takes it when one is free.
@@ -165,15 +308,155 @@ class AdminServiceAsyncStub(AdminServiceStub):
     """
     GetTrainingRun: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.GetTrainingRunRequest, _admin_service_pb2.GetTrainingRunResponse]  # type: ignore[assignment]
     """Reads a training run.
-    May be called by: an operator.
+    May be called by: a viewer.
     """
     ListTrainingRuns: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.ListTrainingRunsRequest, _admin_service_pb2.ListTrainingRunsResponse]  # type: ignore[assignment]
     """Lists training runs, newest first.
-    May be called by: an operator.
+    May be called by: a viewer.
     """
     ListAnomalies: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.ListAnomaliesRequest, _admin_service_pb2.ListAnomaliesResponse]  # type: ignore[assignment]
     """Lists anomalies, newest window first.
+    May be called by: a viewer.
+    """
+    GetRelease: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.GetReleaseRequest, _admin_service_pb2.GetReleaseResponse]  # type: ignore[assignment]
+    """Reads a release with what observers reported of it.
+    May be called by: a viewer.
+    """
+    PromoteRelease: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.PromoteReleaseRequest, _admin_service_pb2.PromoteReleaseResponse]  # type: ignore[assignment]
+    """Puts a release in force whatever its gates say.
     May be called by: an operator.
+    """
+    RollBackRelease: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.RollBackReleaseRequest, _admin_service_pb2.RollBackReleaseResponse]  # type: ignore[assignment]
+    """Takes a release back. Where it was in force, the model that was before it is released again.
+    May be called by: an operator.
+    """
+    CancelTrainingRun: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.CancelTrainingRunRequest, _admin_service_pb2.CancelTrainingRunResponse]  # type: ignore[assignment]
+    """Cancels a run that has not ended.
+    May be called by: an operator.
+    """
+    SetObserverTrust: _aio.UnaryUnaryMultiCallable[_policy_pb2.SetObserverTrustRequest, _policy_pb2.SetObserverTrustResponse]  # type: ignore[assignment]
+    """Says whether data of an observer may train.
+    May be called by: an operator.
+    """
+    RevokeObserver: _aio.UnaryUnaryMultiCallable[_policy_pb2.RevokeObserverRequest, _policy_pb2.RevokeObserverResponse]  # type: ignore[assignment]
+    """Shuts an observer out for good, marks its segments, and lists the models that learnt from them.
+    May be called by: an admin.
+    """
+    RevokeWorker: _aio.UnaryUnaryMultiCallable[_identity_pb2.RevokeWorkerRequest, _identity_pb2.RevokeWorkerResponse]  # type: ignore[assignment]
+    """Shuts a training worker out: its certificates are worth nothing from now on. A new join token lets it in again.
+    May be called by: an admin.
+    """
+    CreateJoinToken: _aio.UnaryUnaryMultiCallable[_identity_pb2.CreateJoinTokenRequest, _identity_pb2.CreateJoinTokenResponse]  # type: ignore[assignment]
+    """Makes a one-time token with which an observer or worker enrols.
+    May be called by: an operator.
+    """
+    ListJoinTokens: _aio.UnaryUnaryMultiCallable[_identity_pb2.ListJoinTokensRequest, _identity_pb2.ListJoinTokensResponse]  # type: ignore[assignment]
+    """Lists join tokens, newest first.
+    May be called by: a viewer.
+    """
+    DeleteJoinToken: _aio.UnaryUnaryMultiCallable[_identity_pb2.DeleteJoinTokenRequest, _identity_pb2.DeleteJoinTokenResponse]  # type: ignore[assignment]
+    """Deletes a join token that nobody is to use any more.
+    May be called by: an operator.
+    """
+    CreateOperator: _aio.UnaryUnaryMultiCallable[_identity_pb2.CreateOperatorRequest, _identity_pb2.CreateOperatorResponse]  # type: ignore[assignment]
+    """Makes an operator and returns its token, which is shown this once.
+    May be called by: an admin.
+    """
+    ListOperators: _aio.UnaryUnaryMultiCallable[_identity_pb2.ListOperatorsRequest, _identity_pb2.ListOperatorsResponse]  # type: ignore[assignment]
+    """Lists operators by name.
+    May be called by: an admin.
+    """
+    DeleteOperator: _aio.UnaryUnaryMultiCallable[_identity_pb2.DeleteOperatorRequest, _identity_pb2.DeleteOperatorResponse]  # type: ignore[assignment]
+    """Deletes an operator: its token is worth nothing any more.
+    May be called by: an admin.
+    """
+    ListCertificates: _aio.UnaryUnaryMultiCallable[_identity_pb2.ListCertificatesRequest, _identity_pb2.ListCertificatesResponse]  # type: ignore[assignment]
+    """Lists certificates, newest first.
+    May be called by: a viewer.
+    """
+    ListAuditEntries: _aio.UnaryUnaryMultiCallable[_identity_pb2.ListAuditEntriesRequest, _identity_pb2.ListAuditEntriesResponse]  # type: ignore[assignment]
+    """Lists changes and refused calls, newest first.
+    May be called by: an admin.
+    """
+    GetCellData: _aio.UnaryUnaryMultiCallable[_policy_pb2.GetCellDataRequest, _policy_pb2.GetCellDataResponse]  # type: ignore[assignment]
+    """Sums up what is stored of a cell and what of it may train.
+    May be called by: a viewer.
+    """
+    ListObserverHealth: _aio.UnaryUnaryMultiCallable[_policy_pb2.ListObserverHealthRequest, _policy_pb2.ListObserverHealthResponse]  # type: ignore[assignment]
+    """Lists observers with how they compare with the others of their cell.
+    May be called by: a viewer.
+    """
+    UpdateCell: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.UpdateCellRequest, _admin_service_pb2.UpdateCellResponse]  # type: ignore[assignment]
+    """Replaces title and place of a cell.
+    May be called by: an operator.
+    """
+    CreatePolicy: _aio.UnaryUnaryMultiCallable[_policy_pb2.CreatePolicyRequest, _policy_pb2.CreatePolicyResponse]  # type: ignore[assignment]
+    """Makes or replaces a policy.
+    May be called by: an operator.
+    """
+    ListPolicies: _aio.UnaryUnaryMultiCallable[_policy_pb2.ListPoliciesRequest, _policy_pb2.ListPoliciesResponse]  # type: ignore[assignment]
+    """Lists policies by name.
+    May be called by: a viewer.
+    """
+    DeletePolicy: _aio.UnaryUnaryMultiCallable[_policy_pb2.DeletePolicyRequest, _policy_pb2.DeletePolicyResponse]  # type: ignore[assignment]
+    """Deletes a policy. What it ordered goes on.
+    May be called by: an operator.
+    """
+    ListIncidents: _aio.UnaryUnaryMultiCallable[_incident_pb2.ListIncidentsRequest, _incident_pb2.ListIncidentsResponse]  # type: ignore[assignment]
+    """Lists incidents, newest first.
+    May be called by: a viewer.
+    """
+    GetIncident: _aio.UnaryUnaryMultiCallable[_incident_pb2.GetIncidentRequest, _incident_pb2.GetIncidentResponse]  # type: ignore[assignment]
+    """Reads an incident with its events and evidence.
+    May be called by: a viewer.
+    """
+    JudgeIncident: _aio.UnaryUnaryMultiCallable[_incident_pb2.JudgeIncidentRequest, _incident_pb2.JudgeIncidentResponse]  # type: ignore[assignment]
+    """Acknowledges an incident, and says what it was.
+    May be called by: an operator.
+    """
+    CreateMute: _aio.UnaryUnaryMultiCallable[_incident_pb2.CreateMuteRequest, _incident_pb2.CreateMuteResponse]  # type: ignore[assignment]
+    """Keeps incidents of a part of the spectrum quiet for a while.
+    May be called by: an operator.
+    """
+    ListMutes: _aio.UnaryUnaryMultiCallable[_incident_pb2.ListMutesRequest, _incident_pb2.ListMutesResponse]  # type: ignore[assignment]
+    """Lists mutes by name.
+    May be called by: a viewer.
+    """
+    DeleteMute: _aio.UnaryUnaryMultiCallable[_incident_pb2.DeleteMuteRequest, _incident_pb2.DeleteMuteResponse]  # type: ignore[assignment]
+    """Ends a mute.
+    May be called by: an operator.
+    """
+    ReadSegment: _aio.UnaryStreamMultiCallable[_incident_pb2.ReadSegmentRequest, _incident_pb2.ReadSegmentResponse]  # type: ignore[assignment]
+    """Streams the codes of a segment.
+    May be called by: a viewer.
+    """
+    CreateWebhook: _aio.UnaryUnaryMultiCallable[_incident_pb2.CreateWebhookRequest, _incident_pb2.CreateWebhookResponse]  # type: ignore[assignment]
+    """Registers an address that is told of incidents, and returns the key of the signatures, which is shown this once.
+    May be called by: an admin.
+    """
+    ListWebhooks: _aio.UnaryUnaryMultiCallable[_incident_pb2.ListWebhooksRequest, _incident_pb2.ListWebhooksResponse]  # type: ignore[assignment]
+    """Lists webhooks by name.
+    May be called by: an admin.
+    """
+    DeleteWebhook: _aio.UnaryUnaryMultiCallable[_incident_pb2.DeleteWebhookRequest, _incident_pb2.DeleteWebhookResponse]  # type: ignore[assignment]
+    """Deletes a webhook.
+    May be called by: an admin.
+    """
+    ListDeliveries: _aio.UnaryUnaryMultiCallable[_incident_pb2.ListDeliveriesRequest, _incident_pb2.ListDeliveriesResponse]  # type: ignore[assignment]
+    """Lists messages to webhooks, newest first.
+    May be called by: an operator.
+    """
+    RetryDelivery: _aio.UnaryUnaryMultiCallable[_incident_pb2.RetryDeliveryRequest, _incident_pb2.RetryDeliveryResponse]  # type: ignore[assignment]
+    """Tries a dead message again.
+    May be called by: an operator.
+    """
+    CreateSelfTest: _aio.UnaryUnaryMultiCallable[_incident_pb2.CreateSelfTestRequest, _incident_pb2.CreateSelfTestResponse]  # type: ignore[assignment]
+    """Orders an agent to mix a known anomaly into its own stream.
+    May be called by: an operator.
+    """
+    GetSelfTest: _aio.UnaryUnaryMultiCallable[_incident_pb2.GetSelfTestRequest, _incident_pb2.GetSelfTestResponse]  # type: ignore[assignment]
+    """Reads a self-test with the time of each stage.
+    May be called by: a viewer.
     """
 
 class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -196,7 +479,7 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_admin_service_pb2.ListBandsResponse, _abc.Awaitable[_admin_service_pb2.ListBandsResponse]]:
         """Lists bands by name.
-        May be called by: an operator.
+        May be called by: a viewer.
         """
 
     @_abc_1.abstractmethod
@@ -216,7 +499,7 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_admin_service_pb2.ListCellsResponse, _abc.Awaitable[_admin_service_pb2.ListCellsResponse]]:
         """Lists cells by name.
-        May be called by: an operator.
+        May be called by: a viewer.
         """
 
     @_abc_1.abstractmethod
@@ -225,7 +508,7 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _admin_service_pb2.CreateObserverRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_admin_service_pb2.CreateObserverResponse, _abc.Awaitable[_admin_service_pb2.CreateObserverResponse]]:
-        """Registers an observer and returns its token, which is shown this once.
+        """Registers an observer and returns a join token for it, which is shown this once.
         May be called by: an operator.
         """
 
@@ -236,7 +519,7 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_admin_service_pb2.GetObserverResponse, _abc.Awaitable[_admin_service_pb2.GetObserverResponse]]:
         """Reads an observer with its desired and reported state.
-        May be called by: an operator.
+        May be called by: a viewer.
         """
 
     @_abc_1.abstractmethod
@@ -246,7 +529,7 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_admin_service_pb2.ListObserversResponse, _abc.Awaitable[_admin_service_pb2.ListObserversResponse]]:
         """Lists observers by name.
-        May be called by: an operator.
+        May be called by: a viewer.
         """
 
     @_abc_1.abstractmethod
@@ -255,7 +538,7 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _admin_service_pb2.UpdateObserverRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_admin_service_pb2.UpdateObserverResponse, _abc.Awaitable[_admin_service_pb2.UpdateObserverResponse]]:
-        """Replaces the editable fields (title, cell, mobility, training_target) of the revision that the message names.
+        """Replaces the editable fields (title, cell, mobility, training_target, upload_budget_bytes) of the revision that the message names.
         May be called by: an operator.
         """
 
@@ -266,7 +549,7 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_admin_service_pb2.ListSegmentsResponse, _abc.Awaitable[_admin_service_pb2.ListSegmentsResponse]]:
         """Lists segments by observer and sequence.
-        May be called by: an operator.
+        May be called by: a viewer.
         """
 
     @_abc_1.abstractmethod
@@ -276,7 +559,7 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_admin_service_pb2.GetModelResponse, _abc.Awaitable[_admin_service_pb2.GetModelResponse]]:
         """Reads a model.
-        May be called by: an operator.
+        May be called by: a viewer.
         """
 
     @_abc_1.abstractmethod
@@ -286,7 +569,7 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_admin_service_pb2.ListModelsResponse, _abc.Awaitable[_admin_service_pb2.ListModelsResponse]]:
         """Lists models, newest first.
-        May be called by: an operator.
+        May be called by: a viewer.
         """
 
     @_abc_1.abstractmethod
@@ -306,7 +589,7 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_admin_service_pb2.ListReleasesResponse, _abc.Awaitable[_admin_service_pb2.ListReleasesResponse]]:
         """Lists releases, newest first.
-        May be called by: an operator.
+        May be called by: a viewer.
         """
 
     @_abc_1.abstractmethod
@@ -326,7 +609,7 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_admin_service_pb2.GetTrainingRunResponse, _abc.Awaitable[_admin_service_pb2.GetTrainingRunResponse]]:
         """Reads a training run.
-        May be called by: an operator.
+        May be called by: a viewer.
         """
 
     @_abc_1.abstractmethod
@@ -336,7 +619,7 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_admin_service_pb2.ListTrainingRunsResponse, _abc.Awaitable[_admin_service_pb2.ListTrainingRunsResponse]]:
         """Lists training runs, newest first.
-        May be called by: an operator.
+        May be called by: a viewer.
         """
 
     @_abc_1.abstractmethod
@@ -346,7 +629,357 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_admin_service_pb2.ListAnomaliesResponse, _abc.Awaitable[_admin_service_pb2.ListAnomaliesResponse]]:
         """Lists anomalies, newest window first.
+        May be called by: a viewer.
+        """
+
+    @_abc_1.abstractmethod
+    def GetRelease(
+        self,
+        request: _admin_service_pb2.GetReleaseRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_service_pb2.GetReleaseResponse, _abc.Awaitable[_admin_service_pb2.GetReleaseResponse]]:
+        """Reads a release with what observers reported of it.
+        May be called by: a viewer.
+        """
+
+    @_abc_1.abstractmethod
+    def PromoteRelease(
+        self,
+        request: _admin_service_pb2.PromoteReleaseRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_service_pb2.PromoteReleaseResponse, _abc.Awaitable[_admin_service_pb2.PromoteReleaseResponse]]:
+        """Puts a release in force whatever its gates say.
         May be called by: an operator.
+        """
+
+    @_abc_1.abstractmethod
+    def RollBackRelease(
+        self,
+        request: _admin_service_pb2.RollBackReleaseRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_service_pb2.RollBackReleaseResponse, _abc.Awaitable[_admin_service_pb2.RollBackReleaseResponse]]:
+        """Takes a release back. Where it was in force, the model that was before it is released again.
+        May be called by: an operator.
+        """
+
+    @_abc_1.abstractmethod
+    def CancelTrainingRun(
+        self,
+        request: _admin_service_pb2.CancelTrainingRunRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_service_pb2.CancelTrainingRunResponse, _abc.Awaitable[_admin_service_pb2.CancelTrainingRunResponse]]:
+        """Cancels a run that has not ended.
+        May be called by: an operator.
+        """
+
+    @_abc_1.abstractmethod
+    def SetObserverTrust(
+        self,
+        request: _policy_pb2.SetObserverTrustRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_policy_pb2.SetObserverTrustResponse, _abc.Awaitable[_policy_pb2.SetObserverTrustResponse]]:
+        """Says whether data of an observer may train.
+        May be called by: an operator.
+        """
+
+    @_abc_1.abstractmethod
+    def RevokeObserver(
+        self,
+        request: _policy_pb2.RevokeObserverRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_policy_pb2.RevokeObserverResponse, _abc.Awaitable[_policy_pb2.RevokeObserverResponse]]:
+        """Shuts an observer out for good, marks its segments, and lists the models that learnt from them.
+        May be called by: an admin.
+        """
+
+    @_abc_1.abstractmethod
+    def RevokeWorker(
+        self,
+        request: _identity_pb2.RevokeWorkerRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_identity_pb2.RevokeWorkerResponse, _abc.Awaitable[_identity_pb2.RevokeWorkerResponse]]:
+        """Shuts a training worker out: its certificates are worth nothing from now on. A new join token lets it in again.
+        May be called by: an admin.
+        """
+
+    @_abc_1.abstractmethod
+    def CreateJoinToken(
+        self,
+        request: _identity_pb2.CreateJoinTokenRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_identity_pb2.CreateJoinTokenResponse, _abc.Awaitable[_identity_pb2.CreateJoinTokenResponse]]:
+        """Makes a one-time token with which an observer or worker enrols.
+        May be called by: an operator.
+        """
+
+    @_abc_1.abstractmethod
+    def ListJoinTokens(
+        self,
+        request: _identity_pb2.ListJoinTokensRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_identity_pb2.ListJoinTokensResponse, _abc.Awaitable[_identity_pb2.ListJoinTokensResponse]]:
+        """Lists join tokens, newest first.
+        May be called by: a viewer.
+        """
+
+    @_abc_1.abstractmethod
+    def DeleteJoinToken(
+        self,
+        request: _identity_pb2.DeleteJoinTokenRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_identity_pb2.DeleteJoinTokenResponse, _abc.Awaitable[_identity_pb2.DeleteJoinTokenResponse]]:
+        """Deletes a join token that nobody is to use any more.
+        May be called by: an operator.
+        """
+
+    @_abc_1.abstractmethod
+    def CreateOperator(
+        self,
+        request: _identity_pb2.CreateOperatorRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_identity_pb2.CreateOperatorResponse, _abc.Awaitable[_identity_pb2.CreateOperatorResponse]]:
+        """Makes an operator and returns its token, which is shown this once.
+        May be called by: an admin.
+        """
+
+    @_abc_1.abstractmethod
+    def ListOperators(
+        self,
+        request: _identity_pb2.ListOperatorsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_identity_pb2.ListOperatorsResponse, _abc.Awaitable[_identity_pb2.ListOperatorsResponse]]:
+        """Lists operators by name.
+        May be called by: an admin.
+        """
+
+    @_abc_1.abstractmethod
+    def DeleteOperator(
+        self,
+        request: _identity_pb2.DeleteOperatorRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_identity_pb2.DeleteOperatorResponse, _abc.Awaitable[_identity_pb2.DeleteOperatorResponse]]:
+        """Deletes an operator: its token is worth nothing any more.
+        May be called by: an admin.
+        """
+
+    @_abc_1.abstractmethod
+    def ListCertificates(
+        self,
+        request: _identity_pb2.ListCertificatesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_identity_pb2.ListCertificatesResponse, _abc.Awaitable[_identity_pb2.ListCertificatesResponse]]:
+        """Lists certificates, newest first.
+        May be called by: a viewer.
+        """
+
+    @_abc_1.abstractmethod
+    def ListAuditEntries(
+        self,
+        request: _identity_pb2.ListAuditEntriesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_identity_pb2.ListAuditEntriesResponse, _abc.Awaitable[_identity_pb2.ListAuditEntriesResponse]]:
+        """Lists changes and refused calls, newest first.
+        May be called by: an admin.
+        """
+
+    @_abc_1.abstractmethod
+    def GetCellData(
+        self,
+        request: _policy_pb2.GetCellDataRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_policy_pb2.GetCellDataResponse, _abc.Awaitable[_policy_pb2.GetCellDataResponse]]:
+        """Sums up what is stored of a cell and what of it may train.
+        May be called by: a viewer.
+        """
+
+    @_abc_1.abstractmethod
+    def ListObserverHealth(
+        self,
+        request: _policy_pb2.ListObserverHealthRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_policy_pb2.ListObserverHealthResponse, _abc.Awaitable[_policy_pb2.ListObserverHealthResponse]]:
+        """Lists observers with how they compare with the others of their cell.
+        May be called by: a viewer.
+        """
+
+    @_abc_1.abstractmethod
+    def UpdateCell(
+        self,
+        request: _admin_service_pb2.UpdateCellRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_service_pb2.UpdateCellResponse, _abc.Awaitable[_admin_service_pb2.UpdateCellResponse]]:
+        """Replaces title and place of a cell.
+        May be called by: an operator.
+        """
+
+    @_abc_1.abstractmethod
+    def CreatePolicy(
+        self,
+        request: _policy_pb2.CreatePolicyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_policy_pb2.CreatePolicyResponse, _abc.Awaitable[_policy_pb2.CreatePolicyResponse]]:
+        """Makes or replaces a policy.
+        May be called by: an operator.
+        """
+
+    @_abc_1.abstractmethod
+    def ListPolicies(
+        self,
+        request: _policy_pb2.ListPoliciesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_policy_pb2.ListPoliciesResponse, _abc.Awaitable[_policy_pb2.ListPoliciesResponse]]:
+        """Lists policies by name.
+        May be called by: a viewer.
+        """
+
+    @_abc_1.abstractmethod
+    def DeletePolicy(
+        self,
+        request: _policy_pb2.DeletePolicyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_policy_pb2.DeletePolicyResponse, _abc.Awaitable[_policy_pb2.DeletePolicyResponse]]:
+        """Deletes a policy. What it ordered goes on.
+        May be called by: an operator.
+        """
+
+    @_abc_1.abstractmethod
+    def ListIncidents(
+        self,
+        request: _incident_pb2.ListIncidentsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_incident_pb2.ListIncidentsResponse, _abc.Awaitable[_incident_pb2.ListIncidentsResponse]]:
+        """Lists incidents, newest first.
+        May be called by: a viewer.
+        """
+
+    @_abc_1.abstractmethod
+    def GetIncident(
+        self,
+        request: _incident_pb2.GetIncidentRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_incident_pb2.GetIncidentResponse, _abc.Awaitable[_incident_pb2.GetIncidentResponse]]:
+        """Reads an incident with its events and evidence.
+        May be called by: a viewer.
+        """
+
+    @_abc_1.abstractmethod
+    def JudgeIncident(
+        self,
+        request: _incident_pb2.JudgeIncidentRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_incident_pb2.JudgeIncidentResponse, _abc.Awaitable[_incident_pb2.JudgeIncidentResponse]]:
+        """Acknowledges an incident, and says what it was.
+        May be called by: an operator.
+        """
+
+    @_abc_1.abstractmethod
+    def CreateMute(
+        self,
+        request: _incident_pb2.CreateMuteRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_incident_pb2.CreateMuteResponse, _abc.Awaitable[_incident_pb2.CreateMuteResponse]]:
+        """Keeps incidents of a part of the spectrum quiet for a while.
+        May be called by: an operator.
+        """
+
+    @_abc_1.abstractmethod
+    def ListMutes(
+        self,
+        request: _incident_pb2.ListMutesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_incident_pb2.ListMutesResponse, _abc.Awaitable[_incident_pb2.ListMutesResponse]]:
+        """Lists mutes by name.
+        May be called by: a viewer.
+        """
+
+    @_abc_1.abstractmethod
+    def DeleteMute(
+        self,
+        request: _incident_pb2.DeleteMuteRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_incident_pb2.DeleteMuteResponse, _abc.Awaitable[_incident_pb2.DeleteMuteResponse]]:
+        """Ends a mute.
+        May be called by: an operator.
+        """
+
+    @_abc_1.abstractmethod
+    def ReadSegment(
+        self,
+        request: _incident_pb2.ReadSegmentRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_incident_pb2.ReadSegmentResponse], _abc.AsyncIterator[_incident_pb2.ReadSegmentResponse]]:
+        """Streams the codes of a segment.
+        May be called by: a viewer.
+        """
+
+    @_abc_1.abstractmethod
+    def CreateWebhook(
+        self,
+        request: _incident_pb2.CreateWebhookRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_incident_pb2.CreateWebhookResponse, _abc.Awaitable[_incident_pb2.CreateWebhookResponse]]:
+        """Registers an address that is told of incidents, and returns the key of the signatures, which is shown this once.
+        May be called by: an admin.
+        """
+
+    @_abc_1.abstractmethod
+    def ListWebhooks(
+        self,
+        request: _incident_pb2.ListWebhooksRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_incident_pb2.ListWebhooksResponse, _abc.Awaitable[_incident_pb2.ListWebhooksResponse]]:
+        """Lists webhooks by name.
+        May be called by: an admin.
+        """
+
+    @_abc_1.abstractmethod
+    def DeleteWebhook(
+        self,
+        request: _incident_pb2.DeleteWebhookRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_incident_pb2.DeleteWebhookResponse, _abc.Awaitable[_incident_pb2.DeleteWebhookResponse]]:
+        """Deletes a webhook.
+        May be called by: an admin.
+        """
+
+    @_abc_1.abstractmethod
+    def ListDeliveries(
+        self,
+        request: _incident_pb2.ListDeliveriesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_incident_pb2.ListDeliveriesResponse, _abc.Awaitable[_incident_pb2.ListDeliveriesResponse]]:
+        """Lists messages to webhooks, newest first.
+        May be called by: an operator.
+        """
+
+    @_abc_1.abstractmethod
+    def RetryDelivery(
+        self,
+        request: _incident_pb2.RetryDeliveryRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_incident_pb2.RetryDeliveryResponse, _abc.Awaitable[_incident_pb2.RetryDeliveryResponse]]:
+        """Tries a dead message again.
+        May be called by: an operator.
+        """
+
+    @_abc_1.abstractmethod
+    def CreateSelfTest(
+        self,
+        request: _incident_pb2.CreateSelfTestRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_incident_pb2.CreateSelfTestResponse, _abc.Awaitable[_incident_pb2.CreateSelfTestResponse]]:
+        """Orders an agent to mix a known anomaly into its own stream.
+        May be called by: an operator.
+        """
+
+    @_abc_1.abstractmethod
+    def GetSelfTest(
+        self,
+        request: _incident_pb2.GetSelfTestRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_incident_pb2.GetSelfTestResponse, _abc.Awaitable[_incident_pb2.GetSelfTestResponse]]:
+        """Reads a self-test with the time of each stage.
+        May be called by: a viewer.
         """
 
 def add_AdminServiceServicer_to_server(servicer: AdminServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -30,12 +30,29 @@ class _ReleaseStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ReleaseS
     RELEASE_STATE_UNSPECIFIED: _ReleaseState.ValueType  # 0
     RELEASE_STATE_ACTIVE: _ReleaseState.ValueType  # 1
     RELEASE_STATE_SUPERSEDED: _ReleaseState.ValueType  # 2
+    RELEASE_STATE_CANDIDATE: _ReleaseState.ValueType  # 3
+    """Signed, and offered to nobody yet."""
+    RELEASE_STATE_SHADOW: _ReleaseState.ValueType  # 4
+    """Observers run it beside the active one and report both."""
+    RELEASE_STATE_CANARY: _ReleaseState.ValueType  # 5
+    """A share of the observers runs it."""
+    RELEASE_STATE_ROLLED_BACK: _ReleaseState.ValueType  # 6
+    """It failed a gate, or somebody took it back. It never runs again."""
 
-class ReleaseState(_ReleaseState, metaclass=_ReleaseStateEnumTypeWrapper): ...
+class ReleaseState(_ReleaseState, metaclass=_ReleaseStateEnumTypeWrapper):
+    """Where a release stands. One is active per cell, one per band for the cells without, and one for bands without."""
 
 RELEASE_STATE_UNSPECIFIED: ReleaseState.ValueType  # 0
 RELEASE_STATE_ACTIVE: ReleaseState.ValueType  # 1
 RELEASE_STATE_SUPERSEDED: ReleaseState.ValueType  # 2
+RELEASE_STATE_CANDIDATE: ReleaseState.ValueType  # 3
+"""Signed, and offered to nobody yet."""
+RELEASE_STATE_SHADOW: ReleaseState.ValueType  # 4
+"""Observers run it beside the active one and report both."""
+RELEASE_STATE_CANARY: ReleaseState.ValueType  # 5
+"""A share of the observers runs it."""
+RELEASE_STATE_ROLLED_BACK: ReleaseState.ValueType  # 6
+"""It failed a gate, or somebody took it back. It never runs again."""
 Global___ReleaseState: _TypeAlias = ReleaseState  # noqa: Y015
 
 class _TrainingRunState:
@@ -49,6 +66,7 @@ class _TrainingRunStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Trai
     TRAINING_RUN_STATE_RUNNING: _TrainingRunState.ValueType  # 2
     TRAINING_RUN_STATE_SUCCEEDED: _TrainingRunState.ValueType  # 3
     TRAINING_RUN_STATE_FAILED: _TrainingRunState.ValueType  # 4
+    TRAINING_RUN_STATE_CANCELLED: _TrainingRunState.ValueType  # 5
 
 class TrainingRunState(_TrainingRunState, metaclass=_TrainingRunStateEnumTypeWrapper): ...
 
@@ -57,6 +75,7 @@ TRAINING_RUN_STATE_QUEUED: TrainingRunState.ValueType  # 1
 TRAINING_RUN_STATE_RUNNING: TrainingRunState.ValueType  # 2
 TRAINING_RUN_STATE_SUCCEEDED: TrainingRunState.ValueType  # 3
 TRAINING_RUN_STATE_FAILED: TrainingRunState.ValueType  # 4
+TRAINING_RUN_STATE_CANCELLED: TrainingRunState.ValueType  # 5
 Global___TrainingRunState: _TypeAlias = TrainingRunState  # noqa: Y015
 
 @_typing.final
@@ -357,6 +376,62 @@ class Model(_message.Message):
 Global___Model: _TypeAlias = Model  # noqa: Y015
 
 @_typing.final
+class RolloutPlan(_message.Message):
+    """How a release comes into force. What is absent or zero is the coordinator's usual."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AT_ONCE_FIELD_NUMBER: _builtins.int
+    SHADOW_FIELD_NUMBER: _builtins.int
+    CANARY_SHARE_FIELD_NUMBER: _builtins.int
+    MINIMUM_WINDOWS_FIELD_NUMBER: _builtins.int
+    MINIMUM_TIME_FIELD_NUMBER: _builtins.int
+    DEADLINE_FIELD_NUMBER: _builtins.int
+    FAILURE_LIMIT_FIELD_NUMBER: _builtins.int
+    ERROR_MARGIN_DB_FIELD_NUMBER: _builtins.int
+    FALSE_ALARM_LIMIT_FIELD_NUMBER: _builtins.int
+    at_once: _builtins.bool
+    """Skip every gate: the release is active at once."""
+    shadow: _builtins.bool
+    """Run beside the active release first, for as long as a comparison needs."""
+    canary_share: _builtins.float
+    """Share of the observers that run it before it is active."""
+    minimum_windows: _builtins.int
+    """Windows that must have been reported by those that run it."""
+    failure_limit: _builtins.float
+    """Share of observers that may fail to run it."""
+    error_margin_db: _builtins.float
+    """How much higher than the active release's its error may be, in dB."""
+    false_alarm_limit: _builtins.float
+    """False-alarm rate up to which it passes."""
+    @_builtins.property
+    def minimum_time(self) -> _duration_pb2.Duration:
+        """Least and most time in shadow or as a canary. At the deadline a release that has not passed is rolled back."""
+
+    @_builtins.property
+    def deadline(self) -> _duration_pb2.Duration: ...
+    def __init__(
+        self,
+        *,
+        at_once: _builtins.bool = ...,
+        shadow: _builtins.bool = ...,
+        canary_share: _builtins.float = ...,
+        minimum_windows: _builtins.int = ...,
+        minimum_time: _duration_pb2.Duration | None = ...,
+        deadline: _duration_pb2.Duration | None = ...,
+        failure_limit: _builtins.float = ...,
+        error_margin_db: _builtins.float = ...,
+        false_alarm_limit: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["deadline", b"deadline", "minimum_time", b"minimum_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_once", b"at_once", "canary_share", b"canary_share", "deadline", b"deadline", "error_margin_db", b"error_margin_db", "failure_limit", b"failure_limit", "false_alarm_limit", b"false_alarm_limit", "minimum_time", b"minimum_time", "minimum_windows", b"minimum_windows", "shadow", b"shadow"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RolloutPlan: _TypeAlias = RolloutPlan  # noqa: Y015
+
+@_typing.final
 class Release(_message.Message):
     """A signed decision that a model is to run in a cell or band."""
 
@@ -370,6 +445,10 @@ class Release(_message.Message):
     STATE_FIELD_NUMBER: _builtins.int
     MANIFEST_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
+    PLAN_FIELD_NUMBER: _builtins.int
+    STATE_TIME_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    FIGURES_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """releases/{release}"""
     model: _builtins.str
@@ -377,15 +456,27 @@ class Release(_message.Message):
     serial: _builtins.int
     """Rises with every release; an observer accepts only a newer one."""
     band: _builtins.str
+    """Empty for the global teacher, which serves bands that have none."""
     cell: _builtins.str
     """Empty when the release serves every cell of the band that has no student."""
     state: Global___ReleaseState.ValueType
+    reason: _builtins.str
     @_builtins.property
     def manifest(self) -> Global___BlobReference:
-        """The signed manifest."""
+        """The manifest."""
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def plan(self) -> Global___RolloutPlan:
+        """The plan with every figure filled in."""
+
+    @_builtins.property
+    def state_time(self) -> _timestamp_pb2.Timestamp:
+        """When the state was entered, and why, for people."""
+
+    @_builtins.property
+    def figures(self) -> Global___RolloutFigures: ...
     def __init__(
         self,
         *,
@@ -397,14 +488,69 @@ class Release(_message.Message):
         state: Global___ReleaseState.ValueType = ...,
         manifest: Global___BlobReference | None = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
+        plan: Global___RolloutPlan | None = ...,
+        state_time: _timestamp_pb2.Timestamp | None = ...,
+        reason: _builtins.str = ...,
+        figures: Global___RolloutFigures | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "manifest", b"manifest"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "figures", b"figures", "manifest", b"manifest", "plan", b"plan", "state_time", b"state_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["band", b"band", "cell", b"cell", "create_time", b"create_time", "manifest", b"manifest", "model", b"model", "name", b"name", "serial", b"serial", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["band", b"band", "cell", b"cell", "create_time", b"create_time", "figures", b"figures", "manifest", b"manifest", "model", b"model", "name", b"name", "plan", b"plan", "reason", b"reason", "serial", b"serial", "state", b"state", "state_time", b"state_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Release: _TypeAlias = Release  # noqa: Y015
+
+@_typing.final
+class RolloutFigures(_message.Message):
+    """What observers reported of a release that is in shadow or a canary."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OFFERED_FIELD_NUMBER: _builtins.int
+    RUNNING_FIELD_NUMBER: _builtins.int
+    FAILED_FIELD_NUMBER: _builtins.int
+    SILENT_FIELD_NUMBER: _builtins.int
+    WINDOWS_FIELD_NUMBER: _builtins.int
+    ANOMALOUS_WINDOWS_FIELD_NUMBER: _builtins.int
+    ERROR_DB_FIELD_NUMBER: _builtins.int
+    ACTIVE_ERROR_DB_FIELD_NUMBER: _builtins.int
+    FAILURE_LOWER_FIELD_NUMBER: _builtins.int
+    FAILURE_UPPER_FIELD_NUMBER: _builtins.int
+    offered: _builtins.int
+    """Observers that it was offered to, that run it, that refused it, and that said nothing after the offer."""
+    running: _builtins.int
+    failed: _builtins.int
+    silent: _builtins.int
+    windows: _builtins.int
+    anomalous_windows: _builtins.int
+    error_db: _builtins.float
+    active_error_db: _builtins.float
+    """The active release on the same windows, or of the other observers at the same time."""
+    failure_lower: _builtins.float
+    """Exact bounds, 95 % one-sided, of the failure share."""
+    failure_upper: _builtins.float
+    def __init__(
+        self,
+        *,
+        offered: _builtins.int = ...,
+        running: _builtins.int = ...,
+        failed: _builtins.int = ...,
+        silent: _builtins.int = ...,
+        windows: _builtins.int = ...,
+        anomalous_windows: _builtins.int = ...,
+        error_db: _builtins.float = ...,
+        active_error_db: _builtins.float = ...,
+        failure_lower: _builtins.float = ...,
+        failure_upper: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_error_db", b"active_error_db", "anomalous_windows", b"anomalous_windows", "error_db", b"error_db", "failed", b"failed", "failure_lower", b"failure_lower", "failure_upper", b"failure_upper", "offered", b"offered", "running", b"running", "silent", b"silent", "windows", b"windows"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RolloutFigures: _TypeAlias = RolloutFigures  # noqa: Y015
 
 @_typing.final
 class TeacherSpec(_message.Message):
@@ -514,6 +660,11 @@ class TrainingRun(_message.Message):
     START_TIME_FIELD_NUMBER: _builtins.int
     END_TIME_FIELD_NUMBER: _builtins.int
     REMARK_FIELD_NUMBER: _builtins.int
+    DEADLINE_TIME_FIELD_NUMBER: _builtins.int
+    PLAN_FIELD_NUMBER: _builtins.int
+    RELEASE_FIELD_NUMBER: _builtins.int
+    STAGES_FIELD_NUMBER: _builtins.int
+    POLICY_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """runs/{run}"""
     release_on_success: _builtins.bool
@@ -529,6 +680,10 @@ class TrainingRun(_message.Message):
     segment_count: _builtins.int
     remark: _builtins.str
     """What else there is to know, such as why a student was not released; set by the coordinator."""
+    release: _builtins.str
+    """releases/{release} that came of it."""
+    policy: _builtins.str
+    """policies/{policy} that ordered it; empty when a person did."""
     @_builtins.property
     def teacher(self) -> Global___TeacherSpec: ...
     @_builtins.property
@@ -541,6 +696,18 @@ class TrainingRun(_message.Message):
     def start_time(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
     def end_time(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def deadline_time(self) -> _timestamp_pb2.Timestamp:
+        """A run that has not ended by then fails; 6 hours after its first claim when absent."""
+
+    @_builtins.property
+    def plan(self) -> Global___RolloutPlan:
+        """How the model is released when the run succeeds; the coordinator's usual plan when absent."""
+
+    @_builtins.property
+    def stages(self) -> _containers.RepeatedCompositeFieldContainer[Global___RunStage]:
+        """When each stage was reached, in order: ordered, claimed, trained, released, canary, active, running everywhere."""
+
     def __init__(
         self,
         *,
@@ -559,16 +726,44 @@ class TrainingRun(_message.Message):
         start_time: _timestamp_pb2.Timestamp | None = ...,
         end_time: _timestamp_pb2.Timestamp | None = ...,
         remark: _builtins.str = ...,
+        deadline_time: _timestamp_pb2.Timestamp | None = ...,
+        plan: Global___RolloutPlan | None = ...,
+        release: _builtins.str = ...,
+        stages: _abc.Iterable[Global___RunStage] | None = ...,
+        policy: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "end_time", b"end_time", "progress", b"progress", "spec", b"spec", "start_time", b"start_time", "student", b"student", "teacher", b"teacher"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "deadline_time", b"deadline_time", "end_time", b"end_time", "plan", b"plan", "progress", b"progress", "spec", b"spec", "start_time", b"start_time", "student", b"student", "teacher", b"teacher"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "create_time", b"create_time", "end_time", b"end_time", "last_error", b"last_error", "model", b"model", "name", b"name", "progress", b"progress", "release_on_success", b"release_on_success", "remark", b"remark", "seed", b"seed", "segment_count", b"segment_count", "spec", b"spec", "start_time", b"start_time", "state", b"state", "student", b"student", "teacher", b"teacher"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "create_time", b"create_time", "deadline_time", b"deadline_time", "end_time", b"end_time", "last_error", b"last_error", "model", b"model", "name", b"name", "plan", b"plan", "policy", b"policy", "progress", b"progress", "release", b"release", "release_on_success", b"release_on_success", "remark", b"remark", "seed", b"seed", "segment_count", b"segment_count", "spec", b"spec", "stages", b"stages", "start_time", b"start_time", "state", b"state", "student", b"student", "teacher", b"teacher"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_spec: _TypeAlias = _typing.Literal["teacher", "student"]  # noqa: Y015
     _WhichOneofArgType_spec: _TypeAlias = _typing.Literal["spec", b"spec"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_spec) -> _WhichOneofReturnType_spec | None: ...
 
 Global___TrainingRun: _TypeAlias = TrainingRun  # noqa: Y015
+
+@_typing.final
+class RunStage(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STAGE_FIELD_NUMBER: _builtins.int
+    TIME_FIELD_NUMBER: _builtins.int
+    stage: _builtins.str
+    @_builtins.property
+    def time(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        stage: _builtins.str = ...,
+        time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["time", b"time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["stage", b"stage", "time", b"time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RunStage: _TypeAlias = RunStage  # noqa: Y015
 
 @_typing.final
 class TrainingProgress(_message.Message):

@@ -22,13 +22,17 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from bandwatch.wire.v1 import authority_pb2 as bandwatch_dot_v1_dot_authority__pb2
+from bandwatch.wire.v1 import incident_pb2 as bandwatch_dot_v1_dot_incident__pb2
 from bandwatch.wire.v1 import model_pb2 as bandwatch_dot_v1_dot_model__pb2
 from bandwatch.wire.v1 import spectrum_pb2 as bandwatch_dot_v1_dot_spectrum__pb2
+from bandwatch.wire.v1 import statistics_pb2 as bandwatch_dot_v1_dot_statistics__pb2
 from bandwatch.wire.v1 import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#bandwatch/v1/observer_service.proto\x12\x0c\x62\x61ndwatch.v1\x1a\x18\x62\x61ndwatch/v1/model.proto\x1a\x1b\x62\x61ndwatch/v1/spectrum.proto\x1a\x1b\x62uf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\"\xae\x02\n\rReportedState\x12\x1e\n\ragent_version\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18<\x12!\n\x10\x61pplied_revision\x18\x02 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12\x1f\n\x0erunning_serial\x18\x03 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12\x1e\n\rrunning_model\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18\x64\x12\x37\n\x07refused\x18\x05 \x03(\x0b\x32\x1c.bandwatch.v1.RefusedReleaseB\x08\xbaH\x05\x92\x01\x02\x10\x10\x12\x18\n\x10spooled_segments\x18\x06 \x01(\x04\x12\x15\n\rspooled_bytes\x18\x07 \x01(\x04\x12\x16\n\x0ewindows_scored\x18\x08 \x01(\x04\x12\x17\n\x0f\x61nomalies_found\x18\t \x01(\x04\"Z\n\x0eRefusedRelease\x12\x17\n\x06serial\x18\x01 \x01(\x03\x42\x07\xbaH\x04\"\x02 \x00\x12\x15\n\x04\x63ode\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18<\x12\x18\n\x06reason\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xe8\x07\"\xc8\x01\n\x0c\x44\x65siredState\x12\x10\n\x08revision\x18\x01 \x01(\x03\x12 \n\x04\x63\x65ll\x18\x02 \x01(\x0b\x32\x12.bandwatch.v1.Cell\x12 \n\x04\x62\x61nd\x18\x03 \x01(\x0b\x32\x12.bandwatch.v1.Band\x12.\n\x07release\x18\x04 \x01(\x0b\x32\x1d.bandwatch.v1.AssignedRelease\x12\x32\n\x0ftraining_target\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\"P\n\x0f\x41ssignedRelease\x12\x0e\n\x06serial\x18\x01 \x01(\x03\x12-\n\x08manifest\x18\x02 \x01(\x0b\x32\x1b.bandwatch.v1.BlobReference\"A\n\x0bSyncRequest\x12\x32\n\x05state\x18\x01 \x01(\x0b\x32\x1b.bandwatch.v1.ReportedStateB\x06\xbaH\x03\xc8\x01\x01\"\x86\x01\n\x0cSyncResponse\x12+\n\x07\x64\x65sired\x18\x01 \x01(\x0b\x32\x1a.bandwatch.v1.DesiredState\x12\x1b\n\x13upload_credit_bytes\x18\x02 \x01(\x04\x12,\n\tnext_poll\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\"/\n\x0cWatchRequest\x12\x1f\n\x0eknown_revision\x18\x01 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\"!\n\rWatchResponse\x12\x10\n\x08revision\x18\x01 \x01(\x03\"N\n\x15UploadSegmentsRequest\x12&\n\x07segment\x18\x01 \x01(\x0b\x32\x15.bandwatch.v1.Segment\x12\r\n\x05\x63odes\x18\x02 \x01(\x0c\"\x8a\x01\n\x16UploadSegmentsResponse\x12$\n\x06origin\x18\x01 \x01(\x0b\x32\x14.bandwatch.v1.Origin\x12,\n\x07outcome\x18\x02 \x01(\x0e\x32\x1b.bandwatch.v1.UploadOutcome\x12\x0c\n\x04\x63ode\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\"V\n\x10\x46\x65tchBlobRequest\x12%\n\x06\x64igest\x18\x01 \x01(\tB\x15\xbaH\x12r\x10\x32\x0e^[0-9a-f]{64}$\x12\x1b\n\x06offset\x18\x02 \x01(\x04\x42\x0b\xbaH\x08\x32\x06\x18\x80\x80\x80\x80\x01\"\"\n\x11\x46\x65tchBlobResponse\x12\r\n\x05\x63hunk\x18\x01 \x01(\x0c\"T\n\x16ReportAnomaliesRequest\x12:\n\tanomalies\x18\x01 \x03(\x0b\x32\x15.bandwatch.v1.AnomalyB\x10\xbaH\r\x92\x01\n\x08\x01\x10\xe8\x07\"\x03\xd8\x01\x03\"I\n\x17ReportAnomaliesResponse\x12.\n\x08outcomes\x18\x01 \x03(\x0b\x32\x1c.bandwatch.v1.AnomalyOutcome\"f\n\x0e\x41nomalyOutcome\x12$\n\x06origin\x18\x01 \x01(\x0b\x32\x14.bandwatch.v1.Origin\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x02 \x01(\x08\x12\x0c\n\x04\x63ode\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t*\x89\x01\n\rUploadOutcome\x12\x1e\n\x1aUPLOAD_OUTCOME_UNSPECIFIED\x10\x00\x12\x19\n\x15UPLOAD_OUTCOME_STORED\x10\x01\x12!\n\x1dUPLOAD_OUTCOME_ALREADY_STORED\x10\x02\x12\x1a\n\x16UPLOAD_OUTCOME_REFUSED\x10\x03\x32\xa5\x03\n\x0fObserverService\x12=\n\x04Sync\x12\x19.bandwatch.v1.SyncRequest\x1a\x1a.bandwatch.v1.SyncResponse\x12\x42\n\x05Watch\x12\x1a.bandwatch.v1.WatchRequest\x1a\x1b.bandwatch.v1.WatchResponse0\x01\x12_\n\x0eUploadSegments\x12#.bandwatch.v1.UploadSegmentsRequest\x1a$.bandwatch.v1.UploadSegmentsResponse(\x01\x30\x01\x12N\n\tFetchBlob\x12\x1e.bandwatch.v1.FetchBlobRequest\x1a\x1f.bandwatch.v1.FetchBlobResponse0\x01\x12^\n\x0fReportAnomalies\x12$.bandwatch.v1.ReportAnomaliesRequest\x1a%.bandwatch.v1.ReportAnomaliesResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#bandwatch/v1/observer_service.proto\x12\x0c\x62\x61ndwatch.v1\x1a\x1c\x62\x61ndwatch/v1/authority.proto\x1a\x1b\x62\x61ndwatch/v1/incident.proto\x1a\x18\x62\x61ndwatch/v1/model.proto\x1a\x1b\x62\x61ndwatch/v1/spectrum.proto\x1a\x1d\x62\x61ndwatch/v1/statistics.proto\x1a\x1b\x62uf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd8\x05\n\rReportedState\x12\x1e\n\ragent_version\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18<\x12!\n\x10\x61pplied_revision\x18\x02 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12\x1f\n\x0erunning_serial\x18\x03 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12\x1e\n\rrunning_model\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18\x64\x12\x37\n\x07refused\x18\x05 \x03(\x0b\x32\x1c.bandwatch.v1.RefusedReleaseB\x08\xbaH\x05\x92\x01\x02\x10\x10\x12\x18\n\x10spooled_segments\x18\x06 \x01(\x04\x12\x15\n\rspooled_bytes\x18\x07 \x01(\x04\x12\x16\n\x0ewindows_scored\x18\x08 \x01(\x04\x12\x17\n\x0f\x61nomalies_found\x18\t \x01(\x04\x12\x42\n\x04\x63\x65ll\x18\n \x01(\tB4\xbaH1r/2-^$|^cells/[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$\x12(\n\x08position\x18\x0b \x01(\x0b\x32\x16.bandwatch.v1.Position\x12\x1e\n\rshadow_serial\x18\x0c \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12\x12\n\nspool_made\x18\r \x01(\x04\x12\x1a\n\x12spool_acknowledged\x18\x0e \x01(\x04\x12\x15\n\rspool_evicted\x18\x0f \x01(\x04\x12\x15\n\rspool_refused\x18\x10 \x01(\x04\x12\x15\n\rspool_damaged\x18\x11 \x01(\x04\x12\x1c\n\x14uploaded_today_bytes\x18\x12 \x01(\x04\x12\x1b\n\x13upload_budget_bytes\x18\x13 \x01(\x04\x12\x36\n\x12running_since_time\x18\x14 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0crunning_rung\x18\x15 \x01(\x0e\x32\x12.bandwatch.v1.RungB\x08\xbaH\x05\x82\x01\x02\x10\x01\"\xd6\x02\n\x08Position\x12-\n\x0clatitude_deg\x18\x01 \x01(\x01\x42\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x80V@)\x00\x00\x00\x00\x00\x80V\xc0\x12.\n\rlongitude_deg\x18\x02 \x01(\x01\x42\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x80\x66@)\x00\x00\x00\x00\x00\x80\x66\xc0\x12\x30\n\naccuracy_m\x18\x03 \x01(\x01\x42\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\xd0\x12\x63\x41)\x00\x00\x00\x00\x00\x00\x00\x00H\x00\x88\x01\x01\x12/\n\tspeed_mps\x18\x04 \x01(\x01\x42\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x00y@)\x00\x00\x00\x00\x00\x00\x00\x00H\x01\x88\x01\x01\x12\x31\n\x0bheading_deg\x18\x05 \x01(\x01\x42\x17\xbaH\x14\x12\x12\x11\x00\x00\x00\x00\x00\x80v@)\x00\x00\x00\x00\x00\x00\x00\x00H\x02\x88\x01\x01\x12(\n\x04time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\r\n\x0b_accuracy_mB\x0c\n\n_speed_mpsB\x0e\n\x0c_heading_deg\"Z\n\x0eRefusedRelease\x12\x17\n\x06serial\x18\x01 \x01(\x03\x42\x07\xbaH\x04\"\x02 \x00\x12\x15\n\x04\x63ode\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18<\x12\x18\n\x06reason\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xe8\x07\"\x8a\x04\n\x0c\x44\x65siredState\x12\x10\n\x08revision\x18\x01 \x01(\x03\x12 \n\x04\x63\x65ll\x18\x02 \x01(\x0b\x32\x12.bandwatch.v1.Cell\x12 \n\x04\x62\x61nd\x18\x03 \x01(\x0b\x32\x12.bandwatch.v1.Band\x12.\n\x07release\x18\x04 \x01(\x0b\x32\x1d.bandwatch.v1.AssignedRelease\x12\x32\n\x0ftraining_target\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12-\n\x06shadow\x18\x06 \x01(\x0b\x32\x1d.bandwatch.v1.AssignedRelease\x12\x30\n\nneighbours\x18\x07 \x03(\x0b\x32\x1c.bandwatch.v1.CellAssignment\x12+\n\x07\x63\x61pture\x18\x08 \x01(\x0b\x32\x1a.bandwatch.v1.CaptureOrder\x12.\n\tself_test\x18\t \x01(\x0b\x32\x1b.bandwatch.v1.SelfTestOrder\x12\x35\n\x0eglobal_release\x18\n \x01(\x0b\x32\x1d.bandwatch.v1.AssignedRelease\x12.\n\x07teacher\x18\x0c \x01(\x0b\x32\x1d.bandwatch.v1.AssignedRelease\x12\x1b\n\x13upload_budget_bytes\x18\x0b \x01(\x04\"\xb4\x01\n\x0e\x43\x65llAssignment\x12 \n\x04\x63\x65ll\x18\x01 \x01(\x0b\x32\x12.bandwatch.v1.Cell\x12 \n\x04\x62\x61nd\x18\x02 \x01(\x0b\x32\x12.bandwatch.v1.Band\x12.\n\x07release\x18\x03 \x01(\x0b\x32\x1d.bandwatch.v1.AssignedRelease\x12.\n\x07teacher\x18\x04 \x01(\x0b\x32\x1d.bandwatch.v1.AssignedRelease\"\x89\x01\n\x0c\x43\x61ptureOrder\x12\r\n\x05order\x18\x01 \x01(\t\x12\x0c\n\x04\x63\x65ll\x18\x02 \x01(\t\x12+\n\x08\x64uration\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12/\n\x0b\x65xpire_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"N\n\rSelfTestOrder\x12\x0c\n\x04name\x18\x01 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"P\n\x0f\x41ssignedRelease\x12\x0e\n\x06serial\x18\x01 \x01(\x03\x12-\n\x08manifest\x18\x02 \x01(\x0b\x32\x1b.bandwatch.v1.BlobReference\"w\n\x0bSyncRequest\x12\x32\n\x05state\x18\x01 \x01(\x0b\x32\x1b.bandwatch.v1.ReportedStateB\x06\xbaH\x03\xc8\x01\x01\x12\x34\n\x12\x61uthorities_digest\x18\x02 \x01(\tB\x18\xbaH\x15r\x13\x32\x11^$|^[0-9a-f]{64}$\"\xa1\x01\n\x0cSyncResponse\x12+\n\x07\x64\x65sired\x18\x01 \x01(\x0b\x32\x1a.bandwatch.v1.DesiredState\x12\x1b\n\x13upload_credit_bytes\x18\x02 \x01(\x04\x12,\n\tnext_poll\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x19\n\x11renew_certificate\x18\x04 \x01(\x08\"/\n\x0cWatchRequest\x12\x1f\n\x0eknown_revision\x18\x01 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\"!\n\rWatchResponse\x12\x10\n\x08revision\x18\x01 \x01(\x03\"}\n\x15UploadSegmentsRequest\x12&\n\x07segment\x18\x01 \x01(\x0b\x32\x15.bandwatch.v1.Segment\x12\r\n\x05\x63odes\x18\x02 \x01(\x0c\x12-\n\x08\x65ncoding\x18\x03 \x01(\x0e\x32\x1b.bandwatch.v1.CodesEncoding\"\x8a\x01\n\x16UploadSegmentsResponse\x12$\n\x06origin\x18\x01 \x01(\x0b\x32\x14.bandwatch.v1.Origin\x12,\n\x07outcome\x18\x02 \x01(\x0e\x32\x1b.bandwatch.v1.UploadOutcome\x12\x0c\n\x04\x63ode\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\"V\n\x10\x46\x65tchBlobRequest\x12%\n\x06\x64igest\x18\x01 \x01(\tB\x15\xbaH\x12r\x10\x32\x0e^[0-9a-f]{64}$\x12\x1b\n\x06offset\x18\x02 \x01(\x04\x42\x0b\xbaH\x08\x32\x06\x18\x80\x80\x80\x80\x01\"\"\n\x11\x46\x65tchBlobResponse\x12\r\n\x05\x63hunk\x18\x01 \x01(\x0c\"T\n\x16ReportAnomaliesRequest\x12:\n\tanomalies\x18\x01 \x03(\x0b\x32\x15.bandwatch.v1.AnomalyB\x10\xbaH\r\x92\x01\n\x08\x01\x10\xe8\x07\"\x03\xd8\x01\x03\"H\n\x17ReportAnomaliesResponse\x12-\n\x08outcomes\x18\x01 \x03(\x0b\x32\x1b.bandwatch.v1.ReportOutcome\"E\n\x14ReportEventsResponse\x12-\n\x08outcomes\x18\x01 \x03(\x0b\x32\x1b.bandwatch.v1.ReportOutcome\"V\n\x14\x46\x65tchMetadataRequest\x12>\n\x04\x66ile\x18\x01 \x01(\tB0\xbaH-r+2)^([0-9]{1,10}[.])?[a-z0-9-]{1,60}[.]json$\"(\n\x15\x46\x65tchMetadataResponse\x12\x0f\n\x07\x63ontent\x18\x01 \x01(\x0c*\x89\x01\n\rUploadOutcome\x12\x1e\n\x1aUPLOAD_OUTCOME_UNSPECIFIED\x10\x00\x12\x19\n\x15UPLOAD_OUTCOME_STORED\x10\x01\x12!\n\x1dUPLOAD_OUTCOME_ALREADY_STORED\x10\x02\x12\x1a\n\x16UPLOAD_OUTCOME_REFUSED\x10\x03\x32\xe9\x05\n\x0fObserverService\x12\x43\n\x04Sync\x12\x19.bandwatch.v1.SyncRequest\x1a\x1a.bandwatch.v1.SyncResponse\"\x04\xd8\xbc\x18\x03\x12H\n\x05Watch\x12\x1a.bandwatch.v1.WatchRequest\x1a\x1b.bandwatch.v1.WatchResponse\"\x04\xd8\xbc\x18\x03\x30\x01\x12\x65\n\x0eUploadSegments\x12#.bandwatch.v1.UploadSegmentsRequest\x1a$.bandwatch.v1.UploadSegmentsResponse\"\x04\xd8\xbc\x18\x03(\x01\x30\x01\x12T\n\tFetchBlob\x12\x1e.bandwatch.v1.FetchBlobRequest\x1a\x1f.bandwatch.v1.FetchBlobResponse\"\x04\xd8\xbc\x18\x03\x30\x01\x12\x64\n\x0fReportAnomalies\x12$.bandwatch.v1.ReportAnomaliesRequest\x1a%.bandwatch.v1.ReportAnomaliesResponse\"\x04\xd8\xbc\x18\x03\x12[\n\x0cReportEvents\x12!.bandwatch.v1.ReportEventsRequest\x1a\".bandwatch.v1.ReportEventsResponse\"\x04\xd8\xbc\x18\x03\x12g\n\x10ReportStatistics\x12%.bandwatch.v1.ReportStatisticsRequest\x1a&.bandwatch.v1.ReportStatisticsResponse\"\x04\xd8\xbc\x18\x03\x12^\n\rFetchMetadata\x12\".bandwatch.v1.FetchMetadataRequest\x1a#.bandwatch.v1.FetchMetadataResponse\"\x04\xd8\xbc\x18\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -45,6 +49,22 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REPORTEDSTATE'].fields_by_name['running_model']._serialized_options = b'\272H\004r\002\030d'
   _globals['_REPORTEDSTATE'].fields_by_name['refused']._loaded_options = None
   _globals['_REPORTEDSTATE'].fields_by_name['refused']._serialized_options = b'\272H\005\222\001\002\020\020'
+  _globals['_REPORTEDSTATE'].fields_by_name['cell']._loaded_options = None
+  _globals['_REPORTEDSTATE'].fields_by_name['cell']._serialized_options = b'\272H1r/2-^$|^cells/[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$'
+  _globals['_REPORTEDSTATE'].fields_by_name['shadow_serial']._loaded_options = None
+  _globals['_REPORTEDSTATE'].fields_by_name['shadow_serial']._serialized_options = b'\272H\004\"\002(\000'
+  _globals['_REPORTEDSTATE'].fields_by_name['running_rung']._loaded_options = None
+  _globals['_REPORTEDSTATE'].fields_by_name['running_rung']._serialized_options = b'\272H\005\202\001\002\020\001'
+  _globals['_POSITION'].fields_by_name['latitude_deg']._loaded_options = None
+  _globals['_POSITION'].fields_by_name['latitude_deg']._serialized_options = b'\272H\024\022\022\031\000\000\000\000\000\200V@)\000\000\000\000\000\200V\300'
+  _globals['_POSITION'].fields_by_name['longitude_deg']._loaded_options = None
+  _globals['_POSITION'].fields_by_name['longitude_deg']._serialized_options = b'\272H\024\022\022\031\000\000\000\000\000\200f@)\000\000\000\000\000\200f\300'
+  _globals['_POSITION'].fields_by_name['accuracy_m']._loaded_options = None
+  _globals['_POSITION'].fields_by_name['accuracy_m']._serialized_options = b'\272H\024\022\022\031\000\000\000\000\320\022cA)\000\000\000\000\000\000\000\000'
+  _globals['_POSITION'].fields_by_name['speed_mps']._loaded_options = None
+  _globals['_POSITION'].fields_by_name['speed_mps']._serialized_options = b'\272H\024\022\022\031\000\000\000\000\000\000y@)\000\000\000\000\000\000\000\000'
+  _globals['_POSITION'].fields_by_name['heading_deg']._loaded_options = None
+  _globals['_POSITION'].fields_by_name['heading_deg']._serialized_options = b'\272H\024\022\022\021\000\000\000\000\000\200v@)\000\000\000\000\000\000\000\000'
   _globals['_REFUSEDRELEASE'].fields_by_name['serial']._loaded_options = None
   _globals['_REFUSEDRELEASE'].fields_by_name['serial']._serialized_options = b'\272H\004\"\002 \000'
   _globals['_REFUSEDRELEASE'].fields_by_name['code']._loaded_options = None
@@ -53,6 +73,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REFUSEDRELEASE'].fields_by_name['reason']._serialized_options = b'\272H\005r\003\030\350\007'
   _globals['_SYNCREQUEST'].fields_by_name['state']._loaded_options = None
   _globals['_SYNCREQUEST'].fields_by_name['state']._serialized_options = b'\272H\003\310\001\001'
+  _globals['_SYNCREQUEST'].fields_by_name['authorities_digest']._loaded_options = None
+  _globals['_SYNCREQUEST'].fields_by_name['authorities_digest']._serialized_options = b'\272H\025r\0232\021^$|^[0-9a-f]{64}$'
   _globals['_WATCHREQUEST'].fields_by_name['known_revision']._loaded_options = None
   _globals['_WATCHREQUEST'].fields_by_name['known_revision']._serialized_options = b'\272H\004\"\002(\000'
   _globals['_FETCHBLOBREQUEST'].fields_by_name['digest']._loaded_options = None
@@ -61,38 +83,68 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_FETCHBLOBREQUEST'].fields_by_name['offset']._serialized_options = b'\272H\0102\006\030\200\200\200\200\001'
   _globals['_REPORTANOMALIESREQUEST'].fields_by_name['anomalies']._loaded_options = None
   _globals['_REPORTANOMALIESREQUEST'].fields_by_name['anomalies']._serialized_options = b'\272H\r\222\001\n\010\001\020\350\007\"\003\330\001\003'
-  _globals['_UPLOADOUTCOME']._serialized_start=1750
-  _globals['_UPLOADOUTCOME']._serialized_end=1887
-  _globals['_REPORTEDSTATE']._serialized_start=170
-  _globals['_REPORTEDSTATE']._serialized_end=472
-  _globals['_REFUSEDRELEASE']._serialized_start=474
-  _globals['_REFUSEDRELEASE']._serialized_end=564
-  _globals['_DESIREDSTATE']._serialized_start=567
-  _globals['_DESIREDSTATE']._serialized_end=767
-  _globals['_ASSIGNEDRELEASE']._serialized_start=769
-  _globals['_ASSIGNEDRELEASE']._serialized_end=849
-  _globals['_SYNCREQUEST']._serialized_start=851
-  _globals['_SYNCREQUEST']._serialized_end=916
-  _globals['_SYNCRESPONSE']._serialized_start=919
-  _globals['_SYNCRESPONSE']._serialized_end=1053
-  _globals['_WATCHREQUEST']._serialized_start=1055
-  _globals['_WATCHREQUEST']._serialized_end=1102
-  _globals['_WATCHRESPONSE']._serialized_start=1104
-  _globals['_WATCHRESPONSE']._serialized_end=1137
-  _globals['_UPLOADSEGMENTSREQUEST']._serialized_start=1139
-  _globals['_UPLOADSEGMENTSREQUEST']._serialized_end=1217
-  _globals['_UPLOADSEGMENTSRESPONSE']._serialized_start=1220
-  _globals['_UPLOADSEGMENTSRESPONSE']._serialized_end=1358
-  _globals['_FETCHBLOBREQUEST']._serialized_start=1360
-  _globals['_FETCHBLOBREQUEST']._serialized_end=1446
-  _globals['_FETCHBLOBRESPONSE']._serialized_start=1448
-  _globals['_FETCHBLOBRESPONSE']._serialized_end=1482
-  _globals['_REPORTANOMALIESREQUEST']._serialized_start=1484
-  _globals['_REPORTANOMALIESREQUEST']._serialized_end=1568
-  _globals['_REPORTANOMALIESRESPONSE']._serialized_start=1570
-  _globals['_REPORTANOMALIESRESPONSE']._serialized_end=1643
-  _globals['_ANOMALYOUTCOME']._serialized_start=1645
-  _globals['_ANOMALYOUTCOME']._serialized_end=1747
-  _globals['_OBSERVERSERVICE']._serialized_start=1890
-  _globals['_OBSERVERSERVICE']._serialized_end=2311
+  _globals['_FETCHMETADATAREQUEST'].fields_by_name['file']._loaded_options = None
+  _globals['_FETCHMETADATAREQUEST'].fields_by_name['file']._serialized_options = b'\272H-r+2)^([0-9]{1,10}[.])?[a-z0-9-]{1,60}[.]json$'
+  _globals['_OBSERVERSERVICE'].methods_by_name['Sync']._loaded_options = None
+  _globals['_OBSERVERSERVICE'].methods_by_name['Sync']._serialized_options = b'\330\274\030\003'
+  _globals['_OBSERVERSERVICE'].methods_by_name['Watch']._loaded_options = None
+  _globals['_OBSERVERSERVICE'].methods_by_name['Watch']._serialized_options = b'\330\274\030\003'
+  _globals['_OBSERVERSERVICE'].methods_by_name['UploadSegments']._loaded_options = None
+  _globals['_OBSERVERSERVICE'].methods_by_name['UploadSegments']._serialized_options = b'\330\274\030\003'
+  _globals['_OBSERVERSERVICE'].methods_by_name['FetchBlob']._loaded_options = None
+  _globals['_OBSERVERSERVICE'].methods_by_name['FetchBlob']._serialized_options = b'\330\274\030\003'
+  _globals['_OBSERVERSERVICE'].methods_by_name['ReportAnomalies']._loaded_options = None
+  _globals['_OBSERVERSERVICE'].methods_by_name['ReportAnomalies']._serialized_options = b'\330\274\030\003'
+  _globals['_OBSERVERSERVICE'].methods_by_name['ReportEvents']._loaded_options = None
+  _globals['_OBSERVERSERVICE'].methods_by_name['ReportEvents']._serialized_options = b'\330\274\030\003'
+  _globals['_OBSERVERSERVICE'].methods_by_name['ReportStatistics']._loaded_options = None
+  _globals['_OBSERVERSERVICE'].methods_by_name['ReportStatistics']._serialized_options = b'\330\274\030\003'
+  _globals['_OBSERVERSERVICE'].methods_by_name['FetchMetadata']._loaded_options = None
+  _globals['_OBSERVERSERVICE'].methods_by_name['FetchMetadata']._serialized_options = b'\330\274\030\003'
+  _globals['_UPLOADOUTCOME']._serialized_start=3593
+  _globals['_UPLOADOUTCOME']._serialized_end=3730
+  _globals['_REPORTEDSTATE']._serialized_start=293
+  _globals['_REPORTEDSTATE']._serialized_end=1021
+  _globals['_POSITION']._serialized_start=1024
+  _globals['_POSITION']._serialized_end=1366
+  _globals['_REFUSEDRELEASE']._serialized_start=1368
+  _globals['_REFUSEDRELEASE']._serialized_end=1458
+  _globals['_DESIREDSTATE']._serialized_start=1461
+  _globals['_DESIREDSTATE']._serialized_end=1983
+  _globals['_CELLASSIGNMENT']._serialized_start=1986
+  _globals['_CELLASSIGNMENT']._serialized_end=2166
+  _globals['_CAPTUREORDER']._serialized_start=2169
+  _globals['_CAPTUREORDER']._serialized_end=2306
+  _globals['_SELFTESTORDER']._serialized_start=2308
+  _globals['_SELFTESTORDER']._serialized_end=2386
+  _globals['_ASSIGNEDRELEASE']._serialized_start=2388
+  _globals['_ASSIGNEDRELEASE']._serialized_end=2468
+  _globals['_SYNCREQUEST']._serialized_start=2470
+  _globals['_SYNCREQUEST']._serialized_end=2589
+  _globals['_SYNCRESPONSE']._serialized_start=2592
+  _globals['_SYNCRESPONSE']._serialized_end=2753
+  _globals['_WATCHREQUEST']._serialized_start=2755
+  _globals['_WATCHREQUEST']._serialized_end=2802
+  _globals['_WATCHRESPONSE']._serialized_start=2804
+  _globals['_WATCHRESPONSE']._serialized_end=2837
+  _globals['_UPLOADSEGMENTSREQUEST']._serialized_start=2839
+  _globals['_UPLOADSEGMENTSREQUEST']._serialized_end=2964
+  _globals['_UPLOADSEGMENTSRESPONSE']._serialized_start=2967
+  _globals['_UPLOADSEGMENTSRESPONSE']._serialized_end=3105
+  _globals['_FETCHBLOBREQUEST']._serialized_start=3107
+  _globals['_FETCHBLOBREQUEST']._serialized_end=3193
+  _globals['_FETCHBLOBRESPONSE']._serialized_start=3195
+  _globals['_FETCHBLOBRESPONSE']._serialized_end=3229
+  _globals['_REPORTANOMALIESREQUEST']._serialized_start=3231
+  _globals['_REPORTANOMALIESREQUEST']._serialized_end=3315
+  _globals['_REPORTANOMALIESRESPONSE']._serialized_start=3317
+  _globals['_REPORTANOMALIESRESPONSE']._serialized_end=3389
+  _globals['_REPORTEVENTSRESPONSE']._serialized_start=3391
+  _globals['_REPORTEVENTSRESPONSE']._serialized_end=3460
+  _globals['_FETCHMETADATAREQUEST']._serialized_start=3462
+  _globals['_FETCHMETADATAREQUEST']._serialized_end=3548
+  _globals['_FETCHMETADATARESPONSE']._serialized_start=3550
+  _globals['_FETCHMETADATARESPONSE']._serialized_end=3590
+  _globals['_OBSERVERSERVICE']._serialized_start=3733
+  _globals['_OBSERVERSERVICE']._serialized_end=4478
 # @@protoc_insertion_point(module_scope)

@@ -5,10 +5,12 @@ isort:skip_file
 
 from bandwatch.wire.v1 import model_pb2 as _model_pb2
 from bandwatch.wire.v1 import spectrum_pb2 as _spectrum_pb2
+from bandwatch.wire.v1 import statistics_pb2 as _statistics_pb2
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
@@ -62,6 +64,18 @@ class ReportedState(_message.Message):
     SPOOLED_BYTES_FIELD_NUMBER: _builtins.int
     WINDOWS_SCORED_FIELD_NUMBER: _builtins.int
     ANOMALIES_FOUND_FIELD_NUMBER: _builtins.int
+    CELL_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
+    SHADOW_SERIAL_FIELD_NUMBER: _builtins.int
+    SPOOL_MADE_FIELD_NUMBER: _builtins.int
+    SPOOL_ACKNOWLEDGED_FIELD_NUMBER: _builtins.int
+    SPOOL_EVICTED_FIELD_NUMBER: _builtins.int
+    SPOOL_REFUSED_FIELD_NUMBER: _builtins.int
+    SPOOL_DAMAGED_FIELD_NUMBER: _builtins.int
+    UPLOADED_TODAY_BYTES_FIELD_NUMBER: _builtins.int
+    UPLOAD_BUDGET_BYTES_FIELD_NUMBER: _builtins.int
+    RUNNING_SINCE_TIME_FIELD_NUMBER: _builtins.int
+    RUNNING_RUNG_FIELD_NUMBER: _builtins.int
     agent_version: _builtins.str
     applied_revision: _builtins.int
     """Revision of the desired state that the agent last made itself equal to."""
@@ -72,9 +86,31 @@ class ReportedState(_message.Message):
     spooled_bytes: _builtins.int
     windows_scored: _builtins.int
     anomalies_found: _builtins.int
+    cell: _builtins.str
+    """cells/{cell} that the agent serves at present, which an observer that moves finds out itself; empty at first."""
+    shadow_serial: _builtins.int
+    """The release that runs in shadow, zero when none does."""
+    spool_made: _builtins.int
+    """Things that the agent made, apart from those that it holds: stored by the coordinator, dropped for want of space,
+    or refused. Held + acknowledged + evicted + refused + damaged = made.
+    """
+    spool_acknowledged: _builtins.int
+    spool_evicted: _builtins.int
+    spool_refused: _builtins.int
+    spool_damaged: _builtins.int
+    uploaded_today_bytes: _builtins.int
+    """Bytes of segments sent since midnight UTC, and the budget that they count against."""
+    upload_budget_bytes: _builtins.int
+    running_rung: _spectrum_pb2.Rung.ValueType
     @_builtins.property
     def refused(self) -> _containers.RepeatedCompositeFieldContainer[Global___RefusedRelease]:
         """Releases that the agent refused, with the reason."""
+
+    @_builtins.property
+    def position(self) -> Global___Position: ...
+    @_builtins.property
+    def running_since_time(self) -> _timestamp_pb2.Timestamp:
+        """When the release in force was put in force, and which rung of the ladder it stands on."""
 
     def __init__(
         self,
@@ -88,14 +124,75 @@ class ReportedState(_message.Message):
         spooled_bytes: _builtins.int = ...,
         windows_scored: _builtins.int = ...,
         anomalies_found: _builtins.int = ...,
+        cell: _builtins.str = ...,
+        position: Global___Position | None = ...,
+        shadow_serial: _builtins.int = ...,
+        spool_made: _builtins.int = ...,
+        spool_acknowledged: _builtins.int = ...,
+        spool_evicted: _builtins.int = ...,
+        spool_refused: _builtins.int = ...,
+        spool_damaged: _builtins.int = ...,
+        uploaded_today_bytes: _builtins.int = ...,
+        upload_budget_bytes: _builtins.int = ...,
+        running_since_time: _timestamp_pb2.Timestamp | None = ...,
+        running_rung: _spectrum_pb2.Rung.ValueType = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["position", b"position", "running_since_time", b"running_since_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_version", b"agent_version", "anomalies_found", b"anomalies_found", "applied_revision", b"applied_revision", "refused", b"refused", "running_model", b"running_model", "running_serial", b"running_serial", "spooled_bytes", b"spooled_bytes", "spooled_segments", b"spooled_segments", "windows_scored", b"windows_scored"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_version", b"agent_version", "anomalies_found", b"anomalies_found", "applied_revision", b"applied_revision", "cell", b"cell", "position", b"position", "refused", b"refused", "running_model", b"running_model", "running_rung", b"running_rung", "running_serial", b"running_serial", "running_since_time", b"running_since_time", "shadow_serial", b"shadow_serial", "spool_acknowledged", b"spool_acknowledged", "spool_damaged", b"spool_damaged", "spool_evicted", b"spool_evicted", "spool_made", b"spool_made", "spool_refused", b"spool_refused", "spooled_bytes", b"spooled_bytes", "spooled_segments", b"spooled_segments", "upload_budget_bytes", b"upload_budget_bytes", "uploaded_today_bytes", b"uploaded_today_bytes", "windows_scored", b"windows_scored"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ReportedState: _TypeAlias = ReportedState  # noqa: Y015
+
+@_typing.final
+class Position(_message.Message):
+    """Where an observer is, and how it moves."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LATITUDE_DEG_FIELD_NUMBER: _builtins.int
+    LONGITUDE_DEG_FIELD_NUMBER: _builtins.int
+    ACCURACY_M_FIELD_NUMBER: _builtins.int
+    SPEED_MPS_FIELD_NUMBER: _builtins.int
+    HEADING_DEG_FIELD_NUMBER: _builtins.int
+    TIME_FIELD_NUMBER: _builtins.int
+    latitude_deg: _builtins.float
+    longitude_deg: _builtins.float
+    accuracy_m: _builtins.float
+    speed_mps: _builtins.float
+    heading_deg: _builtins.float
+    """Clockwise from north."""
+    @_builtins.property
+    def time(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        latitude_deg: _builtins.float = ...,
+        longitude_deg: _builtins.float = ...,
+        accuracy_m: _builtins.float | None = ...,
+        speed_mps: _builtins.float | None = ...,
+        heading_deg: _builtins.float | None = ...,
+        time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_accuracy_m", b"_accuracy_m", "_heading_deg", b"_heading_deg", "_speed_mps", b"_speed_mps", "accuracy_m", b"accuracy_m", "heading_deg", b"heading_deg", "speed_mps", b"speed_mps", "time", b"time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_accuracy_m", b"_accuracy_m", "_heading_deg", b"_heading_deg", "_speed_mps", b"_speed_mps", "accuracy_m", b"accuracy_m", "heading_deg", b"heading_deg", "latitude_deg", b"latitude_deg", "longitude_deg", b"longitude_deg", "speed_mps", b"speed_mps", "time", b"time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__accuracy_m: _TypeAlias = _typing.Literal["accuracy_m"]  # noqa: Y015
+    _WhichOneofArgType__accuracy_m: _TypeAlias = _typing.Literal["_accuracy_m", b"_accuracy_m"]  # noqa: Y015
+    _WhichOneofReturnType__heading_deg: _TypeAlias = _typing.Literal["heading_deg"]  # noqa: Y015
+    _WhichOneofArgType__heading_deg: _TypeAlias = _typing.Literal["_heading_deg", b"_heading_deg"]  # noqa: Y015
+    _WhichOneofReturnType__speed_mps: _TypeAlias = _typing.Literal["speed_mps"]  # noqa: Y015
+    _WhichOneofArgType__speed_mps: _TypeAlias = _typing.Literal["_speed_mps", b"_speed_mps"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__accuracy_m) -> _WhichOneofReturnType__accuracy_m | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__heading_deg) -> _WhichOneofReturnType__heading_deg | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__speed_mps) -> _WhichOneofReturnType__speed_mps | None: ...
+
+Global___Position: _TypeAlias = Position  # noqa: Y015
 
 @_typing.final
 class RefusedRelease(_message.Message):
@@ -134,7 +231,16 @@ class DesiredState(_message.Message):
     BAND_FIELD_NUMBER: _builtins.int
     RELEASE_FIELD_NUMBER: _builtins.int
     TRAINING_TARGET_FIELD_NUMBER: _builtins.int
+    SHADOW_FIELD_NUMBER: _builtins.int
+    NEIGHBOURS_FIELD_NUMBER: _builtins.int
+    CAPTURE_FIELD_NUMBER: _builtins.int
+    SELF_TEST_FIELD_NUMBER: _builtins.int
+    GLOBAL_RELEASE_FIELD_NUMBER: _builtins.int
+    TEACHER_FIELD_NUMBER: _builtins.int
+    UPLOAD_BUDGET_BYTES_FIELD_NUMBER: _builtins.int
     revision: _builtins.int
+    upload_budget_bytes: _builtins.int
+    """Bytes of segments that the observer may send in a day; the agent's own limit holds where it is smaller, or when zero."""
     @_builtins.property
     def cell(self) -> _spectrum_pb2.Cell: ...
     @_builtins.property
@@ -147,6 +253,30 @@ class DesiredState(_message.Message):
     def training_target(self) -> _duration_pb2.Duration:
         """Frames of its cell that the observer is to upload for training, in time, since it joined the cell."""
 
+    @_builtins.property
+    def shadow(self) -> Global___AssignedRelease:
+        """The release to run beside the one in force, and report on; absent unless one is in shadow."""
+
+    @_builtins.property
+    def neighbours(self) -> _containers.RepeatedCompositeFieldContainer[Global___CellAssignment]:
+        """Other cells that an observer that moves may come to, nearest first, with what it is to run there."""
+
+    @_builtins.property
+    def capture(self) -> Global___CaptureOrder:
+        """Frames that are wanted beyond the training target; absent unless data is short."""
+
+    @_builtins.property
+    def self_test(self) -> Global___SelfTestOrder:
+        """A known anomaly to mix into its own stream, once; absent unless one was ordered."""
+
+    @_builtins.property
+    def global_release(self) -> Global___AssignedRelease:
+        """The release that serves where nothing else does; absent unless there is one."""
+
+    @_builtins.property
+    def teacher(self) -> Global___AssignedRelease:
+        """That of the band's teacher, which serves where the release cannot; absent where it is the release, or there is none."""
+
     def __init__(
         self,
         *,
@@ -155,14 +285,112 @@ class DesiredState(_message.Message):
         band: _spectrum_pb2.Band | None = ...,
         release: Global___AssignedRelease | None = ...,
         training_target: _duration_pb2.Duration | None = ...,
+        shadow: Global___AssignedRelease | None = ...,
+        neighbours: _abc.Iterable[Global___CellAssignment] | None = ...,
+        capture: Global___CaptureOrder | None = ...,
+        self_test: Global___SelfTestOrder | None = ...,
+        global_release: Global___AssignedRelease | None = ...,
+        teacher: Global___AssignedRelease | None = ...,
+        upload_budget_bytes: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["band", b"band", "cell", b"cell", "release", b"release", "training_target", b"training_target"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["band", b"band", "capture", b"capture", "cell", b"cell", "global_release", b"global_release", "release", b"release", "self_test", b"self_test", "shadow", b"shadow", "teacher", b"teacher", "training_target", b"training_target"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["band", b"band", "cell", b"cell", "release", b"release", "revision", b"revision", "training_target", b"training_target"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["band", b"band", "capture", b"capture", "cell", b"cell", "global_release", b"global_release", "neighbours", b"neighbours", "release", b"release", "revision", b"revision", "self_test", b"self_test", "shadow", b"shadow", "teacher", b"teacher", "training_target", b"training_target", "upload_budget_bytes", b"upload_budget_bytes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DesiredState: _TypeAlias = DesiredState  # noqa: Y015
+
+@_typing.final
+class CellAssignment(_message.Message):
+    """A cell with the release that serves it, and the rung below."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CELL_FIELD_NUMBER: _builtins.int
+    BAND_FIELD_NUMBER: _builtins.int
+    RELEASE_FIELD_NUMBER: _builtins.int
+    TEACHER_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def cell(self) -> _spectrum_pb2.Cell: ...
+    @_builtins.property
+    def band(self) -> _spectrum_pb2.Band: ...
+    @_builtins.property
+    def release(self) -> Global___AssignedRelease: ...
+    @_builtins.property
+    def teacher(self) -> Global___AssignedRelease:
+        """That of the band's teacher, which serves where the release cannot; absent where it is the release, or there is none."""
+
+    def __init__(
+        self,
+        *,
+        cell: _spectrum_pb2.Cell | None = ...,
+        band: _spectrum_pb2.Band | None = ...,
+        release: Global___AssignedRelease | None = ...,
+        teacher: Global___AssignedRelease | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["band", b"band", "cell", b"cell", "release", b"release", "teacher", b"teacher"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["band", b"band", "cell", b"cell", "release", b"release", "teacher", b"teacher"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CellAssignment: _TypeAlias = CellAssignment  # noqa: Y015
+
+@_typing.final
+class CaptureOrder(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORDER_FIELD_NUMBER: _builtins.int
+    CELL_FIELD_NUMBER: _builtins.int
+    DURATION_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    order: _builtins.str
+    """Identifies the order: it is carried out once."""
+    cell: _builtins.str
+    @_builtins.property
+    def duration(self) -> _duration_pb2.Duration: ...
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        order: _builtins.str = ...,
+        cell: _builtins.str = ...,
+        duration: _duration_pb2.Duration | None = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["duration", b"duration", "expire_time", b"expire_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cell", b"cell", "duration", b"duration", "expire_time", b"expire_time", "order", b"order"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CaptureOrder: _TypeAlias = CaptureOrder  # noqa: Y015
+
+@_typing.final
+class SelfTestOrder(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """selfTests/{self_test}"""
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SelfTestOrder: _TypeAlias = SelfTestOrder  # noqa: Y015
 
 @_typing.final
 class AssignedRelease(_message.Message):
@@ -192,16 +420,20 @@ class SyncRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     STATE_FIELD_NUMBER: _builtins.int
+    AUTHORITIES_DIGEST_FIELD_NUMBER: _builtins.int
+    authorities_digest: _builtins.str
+    """SHA-256 of the authorities that the agent trusts, 64 hexadecimal digits; empty where there is no certificate."""
     @_builtins.property
     def state(self) -> Global___ReportedState: ...
     def __init__(
         self,
         *,
         state: Global___ReportedState | None = ...,
+        authorities_digest: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["state", b"state"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["authorities_digest", b"authorities_digest", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -214,8 +446,11 @@ class SyncResponse(_message.Message):
     DESIRED_FIELD_NUMBER: _builtins.int
     UPLOAD_CREDIT_BYTES_FIELD_NUMBER: _builtins.int
     NEXT_POLL_FIELD_NUMBER: _builtins.int
+    RENEW_CERTIFICATE_FIELD_NUMBER: _builtins.int
     upload_credit_bytes: _builtins.int
     """Bytes of segments that the coordinator takes until the next Sync."""
+    renew_certificate: _builtins.bool
+    """The agent is to renew its certificate now, because the authorities changed."""
     @_builtins.property
     def desired(self) -> Global___DesiredState: ...
     @_builtins.property
@@ -228,10 +463,11 @@ class SyncResponse(_message.Message):
         desired: Global___DesiredState | None = ...,
         upload_credit_bytes: _builtins.int = ...,
         next_poll: _duration_pb2.Duration | None = ...,
+        renew_certificate: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["desired", b"desired", "next_poll", b"next_poll"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["desired", b"desired", "next_poll", b"next_poll", "upload_credit_bytes", b"upload_credit_bytes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["desired", b"desired", "next_poll", b"next_poll", "renew_certificate", b"renew_certificate", "upload_credit_bytes", b"upload_credit_bytes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -281,8 +517,10 @@ class UploadSegmentsRequest(_message.Message):
 
     SEGMENT_FIELD_NUMBER: _builtins.int
     CODES_FIELD_NUMBER: _builtins.int
+    ENCODING_FIELD_NUMBER: _builtins.int
     codes: _builtins.bytes
-    """frame_count x 128 half-dB codes."""
+    """frame_count x 128 half-dB codes, in the encoding that the message names. The digest is that of the plain codes."""
+    encoding: _spectrum_pb2.CodesEncoding.ValueType
     @_builtins.property
     def segment(self) -> _spectrum_pb2.Segment: ...
     def __init__(
@@ -290,10 +528,11 @@ class UploadSegmentsRequest(_message.Message):
         *,
         segment: _spectrum_pb2.Segment | None = ...,
         codes: _builtins.bytes = ...,
+        encoding: _spectrum_pb2.CodesEncoding.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["segment", b"segment"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["codes", b"codes", "segment", b"segment"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["codes", b"codes", "encoding", b"encoding", "segment", b"segment"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -396,13 +635,13 @@ class ReportAnomaliesResponse(_message.Message):
 
     OUTCOMES_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def outcomes(self) -> _containers.RepeatedCompositeFieldContainer[Global___AnomalyOutcome]:
+    def outcomes(self) -> _containers.RepeatedCompositeFieldContainer[_statistics_pb2.ReportOutcome]:
         """One per anomaly, in order."""
 
     def __init__(
         self,
         *,
-        outcomes: _abc.Iterable[Global___AnomalyOutcome] | None = ...,
+        outcomes: _abc.Iterable[_statistics_pb2.ReportOutcome] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
@@ -413,30 +652,62 @@ class ReportAnomaliesResponse(_message.Message):
 Global___ReportAnomaliesResponse: _TypeAlias = ReportAnomaliesResponse  # noqa: Y015
 
 @_typing.final
-class AnomalyOutcome(_message.Message):
+class ReportEventsResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
-    ORIGIN_FIELD_NUMBER: _builtins.int
-    ACCEPTED_FIELD_NUMBER: _builtins.int
-    CODE_FIELD_NUMBER: _builtins.int
-    REASON_FIELD_NUMBER: _builtins.int
-    accepted: _builtins.bool
-    code: _builtins.str
-    reason: _builtins.str
+    OUTCOMES_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def origin(self) -> _spectrum_pb2.Origin: ...
+    def outcomes(self) -> _containers.RepeatedCompositeFieldContainer[_statistics_pb2.ReportOutcome]:
+        """One per event, in order."""
+
     def __init__(
         self,
         *,
-        origin: _spectrum_pb2.Origin | None = ...,
-        accepted: _builtins.bool = ...,
-        code: _builtins.str = ...,
-        reason: _builtins.str = ...,
+        outcomes: _abc.Iterable[_statistics_pb2.ReportOutcome] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["origin", b"origin"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "code", b"code", "origin", b"origin", "reason", b"reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["outcomes", b"outcomes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___AnomalyOutcome: _TypeAlias = AnomalyOutcome  # noqa: Y015
+Global___ReportEventsResponse: _TypeAlias = ReportEventsResponse  # noqa: Y015
+
+@_typing.final
+class FetchMetadataRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FILE_FIELD_NUMBER: _builtins.int
+    file: _builtins.str
+    """Such as "timestamp.json" or "3.root.json"."""
+    def __init__(
+        self,
+        *,
+        file: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["file", b"file"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FetchMetadataRequest: _TypeAlias = FetchMetadataRequest  # noqa: Y015
+
+@_typing.final
+class FetchMetadataResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONTENT_FIELD_NUMBER: _builtins.int
+    content: _builtins.bytes
+    def __init__(
+        self,
+        *,
+        content: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FetchMetadataResponse: _TypeAlias = FetchMetadataResponse  # noqa: Y015

@@ -3,7 +3,9 @@
 import grpc
 import warnings
 
+from bandwatch.wire.v1 import incident_pb2 as bandwatch_dot_v1_dot_incident__pb2
 from bandwatch.wire.v1 import observer_service_pb2 as bandwatch_dot_v1_dot_observer__service__pb2
+from bandwatch.wire.v1 import statistics_pb2 as bandwatch_dot_v1_dot_statistics__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -60,6 +62,21 @@ class ObserverServiceStub:
                 request_serializer=bandwatch_dot_v1_dot_observer__service__pb2.ReportAnomaliesRequest.SerializeToString,
                 response_deserializer=bandwatch_dot_v1_dot_observer__service__pb2.ReportAnomaliesResponse.FromString,
                 _registered_method=True)
+        self.ReportEvents = channel.unary_unary(
+                '/bandwatch.v1.ObserverService/ReportEvents',
+                request_serializer=bandwatch_dot_v1_dot_incident__pb2.ReportEventsRequest.SerializeToString,
+                response_deserializer=bandwatch_dot_v1_dot_observer__service__pb2.ReportEventsResponse.FromString,
+                _registered_method=True)
+        self.ReportStatistics = channel.unary_unary(
+                '/bandwatch.v1.ObserverService/ReportStatistics',
+                request_serializer=bandwatch_dot_v1_dot_statistics__pb2.ReportStatisticsRequest.SerializeToString,
+                response_deserializer=bandwatch_dot_v1_dot_statistics__pb2.ReportStatisticsResponse.FromString,
+                _registered_method=True)
+        self.FetchMetadata = channel.unary_unary(
+                '/bandwatch.v1.ObserverService/FetchMetadata',
+                request_serializer=bandwatch_dot_v1_dot_observer__service__pb2.FetchMetadataRequest.SerializeToString,
+                response_deserializer=bandwatch_dot_v1_dot_observer__service__pb2.FetchMetadataResponse.FromString,
+                _registered_method=True)
 
 
 class ObserverServiceServicer:
@@ -106,6 +123,30 @@ class ObserverServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReportEvents(self, request, context):
+        """Records events, each answered alone. A later report of the same event replaces what the earlier one said.
+        May be called by: an observer, for itself.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReportStatistics(self, request, context):
+        """Records statistics, each answered alone; repeated ones are accepted again.
+        May be called by: an observer, for itself.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def FetchMetadata(self, request, context):
+        """Returns one file of the signed metadata that says which releases are genuine.
+        May be called by: any observer.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ObserverServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -133,6 +174,21 @@ def add_ObserverServiceServicer_to_server(servicer, server):
                     servicer.ReportAnomalies,
                     request_deserializer=bandwatch_dot_v1_dot_observer__service__pb2.ReportAnomaliesRequest.FromString,
                     response_serializer=bandwatch_dot_v1_dot_observer__service__pb2.ReportAnomaliesResponse.SerializeToString,
+            ),
+            'ReportEvents': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReportEvents,
+                    request_deserializer=bandwatch_dot_v1_dot_incident__pb2.ReportEventsRequest.FromString,
+                    response_serializer=bandwatch_dot_v1_dot_observer__service__pb2.ReportEventsResponse.SerializeToString,
+            ),
+            'ReportStatistics': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReportStatistics,
+                    request_deserializer=bandwatch_dot_v1_dot_statistics__pb2.ReportStatisticsRequest.FromString,
+                    response_serializer=bandwatch_dot_v1_dot_statistics__pb2.ReportStatisticsResponse.SerializeToString,
+            ),
+            'FetchMetadata': grpc.unary_unary_rpc_method_handler(
+                    servicer.FetchMetadata,
+                    request_deserializer=bandwatch_dot_v1_dot_observer__service__pb2.FetchMetadataRequest.FromString,
+                    response_serializer=bandwatch_dot_v1_dot_observer__service__pb2.FetchMetadataResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -271,6 +327,87 @@ class ObserverService:
             '/bandwatch.v1.ObserverService/ReportAnomalies',
             bandwatch_dot_v1_dot_observer__service__pb2.ReportAnomaliesRequest.SerializeToString,
             bandwatch_dot_v1_dot_observer__service__pb2.ReportAnomaliesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReportEvents(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bandwatch.v1.ObserverService/ReportEvents',
+            bandwatch_dot_v1_dot_incident__pb2.ReportEventsRequest.SerializeToString,
+            bandwatch_dot_v1_dot_observer__service__pb2.ReportEventsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReportStatistics(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bandwatch.v1.ObserverService/ReportStatistics',
+            bandwatch_dot_v1_dot_statistics__pb2.ReportStatisticsRequest.SerializeToString,
+            bandwatch_dot_v1_dot_statistics__pb2.ReportStatisticsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def FetchMetadata(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bandwatch.v1.ObserverService/FetchMetadata',
+            bandwatch_dot_v1_dot_observer__service__pb2.FetchMetadataRequest.SerializeToString,
+            bandwatch_dot_v1_dot_observer__service__pb2.FetchMetadataResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -3,7 +3,9 @@
 isort:skip_file
 """
 
+from bandwatch.wire.v1 import incident_pb2 as _incident_pb2
 from bandwatch.wire.v1 import observer_service_pb2 as _observer_service_pb2
+from bandwatch.wire.v1 import statistics_pb2 as _statistics_pb2
 from collections import abc as _abc
 from grpc import aio as _aio
 import abc as _abc_1
@@ -53,6 +55,18 @@ class ObserverServiceStub:
     """Records anomalies. Each is answered alone; a repeated one is accepted again.
     May be called by: an observer, for itself.
     """
+    ReportEvents: _grpc.UnaryUnaryMultiCallable[_incident_pb2.ReportEventsRequest, _observer_service_pb2.ReportEventsResponse]
+    """Records events, each answered alone. A later report of the same event replaces what the earlier one said.
+    May be called by: an observer, for itself.
+    """
+    ReportStatistics: _grpc.UnaryUnaryMultiCallable[_statistics_pb2.ReportStatisticsRequest, _statistics_pb2.ReportStatisticsResponse]
+    """Records statistics, each answered alone; repeated ones are accepted again.
+    May be called by: an observer, for itself.
+    """
+    FetchMetadata: _grpc.UnaryUnaryMultiCallable[_observer_service_pb2.FetchMetadataRequest, _observer_service_pb2.FetchMetadataResponse]
+    """Returns one file of the signed metadata that says which releases are genuine.
+    May be called by: any observer.
+    """
 
 @_typing.type_check_only
 class ObserverServiceAsyncStub(ObserverServiceStub):
@@ -78,6 +92,18 @@ class ObserverServiceAsyncStub(ObserverServiceStub):
     ReportAnomalies: _aio.UnaryUnaryMultiCallable[_observer_service_pb2.ReportAnomaliesRequest, _observer_service_pb2.ReportAnomaliesResponse]  # type: ignore[assignment]
     """Records anomalies. Each is answered alone; a repeated one is accepted again.
     May be called by: an observer, for itself.
+    """
+    ReportEvents: _aio.UnaryUnaryMultiCallable[_incident_pb2.ReportEventsRequest, _observer_service_pb2.ReportEventsResponse]  # type: ignore[assignment]
+    """Records events, each answered alone. A later report of the same event replaces what the earlier one said.
+    May be called by: an observer, for itself.
+    """
+    ReportStatistics: _aio.UnaryUnaryMultiCallable[_statistics_pb2.ReportStatisticsRequest, _statistics_pb2.ReportStatisticsResponse]  # type: ignore[assignment]
+    """Records statistics, each answered alone; repeated ones are accepted again.
+    May be called by: an observer, for itself.
+    """
+    FetchMetadata: _aio.UnaryUnaryMultiCallable[_observer_service_pb2.FetchMetadataRequest, _observer_service_pb2.FetchMetadataResponse]  # type: ignore[assignment]
+    """Returns one file of the signed metadata that says which releases are genuine.
+    May be called by: any observer.
     """
 
 class ObserverServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -131,6 +157,36 @@ class ObserverServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_observer_service_pb2.ReportAnomaliesResponse, _abc.Awaitable[_observer_service_pb2.ReportAnomaliesResponse]]:
         """Records anomalies. Each is answered alone; a repeated one is accepted again.
         May be called by: an observer, for itself.
+        """
+
+    @_abc_1.abstractmethod
+    def ReportEvents(
+        self,
+        request: _incident_pb2.ReportEventsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_observer_service_pb2.ReportEventsResponse, _abc.Awaitable[_observer_service_pb2.ReportEventsResponse]]:
+        """Records events, each answered alone. A later report of the same event replaces what the earlier one said.
+        May be called by: an observer, for itself.
+        """
+
+    @_abc_1.abstractmethod
+    def ReportStatistics(
+        self,
+        request: _statistics_pb2.ReportStatisticsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_statistics_pb2.ReportStatisticsResponse, _abc.Awaitable[_statistics_pb2.ReportStatisticsResponse]]:
+        """Records statistics, each answered alone; repeated ones are accepted again.
+        May be called by: an observer, for itself.
+        """
+
+    @_abc_1.abstractmethod
+    def FetchMetadata(
+        self,
+        request: _observer_service_pb2.FetchMetadataRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_observer_service_pb2.FetchMetadataResponse, _abc.Awaitable[_observer_service_pb2.FetchMetadataResponse]]:
+        """Returns one file of the signed metadata that says which releases are genuine.
+        May be called by: any observer.
         """
 
 def add_ObserverServiceServicer_to_server(servicer: ObserverServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -56,6 +56,30 @@ MOBILITY_WALKING: Mobility.ValueType  # 2
 MOBILITY_DRIVING: Mobility.ValueType  # 3
 Global___Mobility: _TypeAlias = Mobility  # noqa: Y015
 
+class _Trust:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _TrustEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Trust.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    TRUST_UNSPECIFIED: _Trust.ValueType  # 0
+    TRUST_TRUSTED: _Trust.ValueType  # 1
+    TRUST_PROBATION: _Trust.ValueType  # 2
+    """Its data are kept, and train once it is trusted."""
+    TRUST_REVOKED: _Trust.ValueType  # 3
+    """It is shut out for good, and what it sent trains nobody."""
+
+class Trust(_Trust, metaclass=_TrustEnumTypeWrapper):
+    """Whether data of an observer may train."""
+
+TRUST_UNSPECIFIED: Trust.ValueType  # 0
+TRUST_TRUSTED: Trust.ValueType  # 1
+TRUST_PROBATION: Trust.ValueType  # 2
+"""Its data are kept, and train once it is trusted."""
+TRUST_REVOKED: Trust.ValueType  # 3
+"""It is shut out for good, and what it sent trains nobody."""
+Global___Trust: _TypeAlias = Trust  # noqa: Y015
+
 class _Purpose:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -75,6 +99,44 @@ PURPOSE_EVIDENCE: Purpose.ValueType  # 1
 PURPOSE_TRAINING: Purpose.ValueType  # 2
 PURPOSE_ROUTINE: Purpose.ValueType  # 3
 Global___Purpose: _TypeAlias = Purpose  # noqa: Y015
+
+class _CodesEncoding:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _CodesEncodingEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CodesEncoding.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CODES_ENCODING_UNSPECIFIED: _CodesEncoding.ValueType  # 0
+    """Plain."""
+    CODES_ENCODING_ZSTD: _CodesEncoding.ValueType  # 1
+
+class CodesEncoding(_CodesEncoding, metaclass=_CodesEncodingEnumTypeWrapper):
+    """Codes of a segment as they travel: plain, or compressed where that pays."""
+
+CODES_ENCODING_UNSPECIFIED: CodesEncoding.ValueType  # 0
+"""Plain."""
+CODES_ENCODING_ZSTD: CodesEncoding.ValueType  # 1
+Global___CodesEncoding: _TypeAlias = CodesEncoding  # noqa: Y015
+
+class _Rung:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _RungEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Rung.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    RUNG_UNSPECIFIED: _Rung.ValueType  # 0
+    RUNG_STUDENT: _Rung.ValueType  # 1
+    RUNG_TEACHER: _Rung.ValueType  # 2
+    RUNG_GLOBAL: _Rung.ValueType  # 3
+
+class Rung(_Rung, metaclass=_RungEnumTypeWrapper):
+    """Whose model judged: the cell's own student, its band's teacher, or the global teacher."""
+
+RUNG_UNSPECIFIED: Rung.ValueType  # 0
+RUNG_STUDENT: Rung.ValueType  # 1
+RUNG_TEACHER: Rung.ValueType  # 2
+RUNG_GLOBAL: Rung.ValueType  # 3
+Global___Rung: _TypeAlias = Rung  # noqa: Y015
 
 @_typing.final
 class Band(_message.Message):
@@ -126,11 +188,18 @@ class Cell(_message.Message):
     TITLE_FIELD_NUMBER: _builtins.int
     BAND_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
+    LATITUDE_DEG_FIELD_NUMBER: _builtins.int
+    LONGITUDE_DEG_FIELD_NUMBER: _builtins.int
+    RADIUS_M_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """cells/{cell}"""
     title: _builtins.str
     band: _builtins.str
     """bands/{band}"""
+    latitude_deg: _builtins.float
+    """Where the cell serves, for observers that move: its middle and its reach. All or none."""
+    longitude_deg: _builtins.float
+    radius_m: _builtins.float
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp: ...
     def __init__(
@@ -140,12 +209,26 @@ class Cell(_message.Message):
         title: _builtins.str = ...,
         band: _builtins.str = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
+        latitude_deg: _builtins.float | None = ...,
+        longitude_deg: _builtins.float | None = ...,
+        radius_m: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_latitude_deg", b"_latitude_deg", "_longitude_deg", b"_longitude_deg", "_radius_m", b"_radius_m", "create_time", b"create_time", "latitude_deg", b"latitude_deg", "longitude_deg", b"longitude_deg", "radius_m", b"radius_m"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["band", b"band", "create_time", b"create_time", "name", b"name", "title", b"title"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_latitude_deg", b"_latitude_deg", "_longitude_deg", b"_longitude_deg", "_radius_m", b"_radius_m", "band", b"band", "create_time", b"create_time", "latitude_deg", b"latitude_deg", "longitude_deg", b"longitude_deg", "name", b"name", "radius_m", b"radius_m", "title", b"title"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__latitude_deg: _TypeAlias = _typing.Literal["latitude_deg"]  # noqa: Y015
+    _WhichOneofArgType__latitude_deg: _TypeAlias = _typing.Literal["_latitude_deg", b"_latitude_deg"]  # noqa: Y015
+    _WhichOneofReturnType__longitude_deg: _TypeAlias = _typing.Literal["longitude_deg"]  # noqa: Y015
+    _WhichOneofArgType__longitude_deg: _TypeAlias = _typing.Literal["_longitude_deg", b"_longitude_deg"]  # noqa: Y015
+    _WhichOneofReturnType__radius_m: _TypeAlias = _typing.Literal["radius_m"]  # noqa: Y015
+    _WhichOneofArgType__radius_m: _TypeAlias = _typing.Literal["_radius_m", b"_radius_m"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__latitude_deg) -> _WhichOneofReturnType__latitude_deg | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__longitude_deg) -> _WhichOneofReturnType__longitude_deg | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__radius_m) -> _WhichOneofReturnType__radius_m | None: ...
 
 Global___Cell: _TypeAlias = Cell  # noqa: Y015
 
@@ -207,6 +290,7 @@ class ReceptionQuality(_message.Message):
     LOST_SAMPLES_FIELD_NUMBER: _builtins.int
     NOISE_ONLY_FIELD_NUMBER: _builtins.int
     GAIN_DB_FIELD_NUMBER: _builtins.int
+    GAIN_CHANGED_FIELD_NUMBER: _builtins.int
     clipped_share: _builtins.float
     """Share of samples at the limits of the converter."""
     lost_samples: _builtins.int
@@ -214,6 +298,8 @@ class ReceptionQuality(_message.Message):
     noise_only: _builtins.bool
     """True when no signal stood out of the noise."""
     gain_db: _builtins.float
+    gain_changed: _builtins.bool
+    """True when the receiver changed its gain inside the segment."""
     def __init__(
         self,
         *,
@@ -221,10 +307,11 @@ class ReceptionQuality(_message.Message):
         lost_samples: _builtins.int = ...,
         noise_only: _builtins.bool = ...,
         gain_db: _builtins.float | None = ...,
+        gain_changed: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_gain_db", b"_gain_db", "gain_db", b"gain_db"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_gain_db", b"_gain_db", "clipped_share", b"clipped_share", "gain_db", b"gain_db", "lost_samples", b"lost_samples", "noise_only", b"noise_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_gain_db", b"_gain_db", "clipped_share", b"clipped_share", "gain_changed", b"gain_changed", "gain_db", b"gain_db", "lost_samples", b"lost_samples", "noise_only", b"noise_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__gain_db: _TypeAlias = _typing.Literal["gain_db"]  # noqa: Y015
     _WhichOneofArgType__gain_db: _TypeAlias = _typing.Literal["_gain_db", b"_gain_db"]  # noqa: Y015
@@ -278,6 +365,7 @@ class Segment(_message.Message):
     ANOMALOUS_WINDOWS_FIELD_NUMBER: _builtins.int
     CODES_DIGEST_FIELD_NUMBER: _builtins.int
     STORE_TIME_FIELD_NUMBER: _builtins.int
+    SELF_TEST_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """segments/{observer}.{boot_id}.{sequence}; set by the coordinator."""
     observer: _builtins.str
@@ -294,6 +382,8 @@ class Segment(_message.Message):
     """Windows of this segment that the release flagged."""
     codes_digest: _builtins.str
     """SHA-256 of the codes, 64 hexadecimal digits."""
+    self_test: _builtins.str
+    """selfTests/{self_test} whose injected anomaly is in it; empty for plain radio."""
     @_builtins.property
     def origin(self) -> Global___Origin: ...
     @_builtins.property
@@ -330,10 +420,11 @@ class Segment(_message.Message):
         anomalous_windows: _builtins.int = ...,
         codes_digest: _builtins.str = ...,
         store_time: _timestamp_pb2.Timestamp | None = ...,
+        self_test: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["clock_error", b"clock_error", "context", b"context", "origin", b"origin", "quality", b"quality", "start_time", b"start_time", "store_time", b"store_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["anomalous_windows", b"anomalous_windows", "cell", b"cell", "clock_error", b"clock_error", "codes_digest", b"codes_digest", "context", b"context", "frame_count", b"frame_count", "name", b"name", "observer", b"observer", "origin", b"origin", "purpose", b"purpose", "quality", b"quality", "reference_dbm", b"reference_dbm", "scored_by_serial", b"scored_by_serial", "start_time", b"start_time", "store_time", b"store_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["anomalous_windows", b"anomalous_windows", "cell", b"cell", "clock_error", b"clock_error", "codes_digest", b"codes_digest", "context", b"context", "frame_count", b"frame_count", "name", b"name", "observer", b"observer", "origin", b"origin", "purpose", b"purpose", "quality", b"quality", "reference_dbm", b"reference_dbm", "scored_by_serial", b"scored_by_serial", "self_test", b"self_test", "start_time", b"start_time", "store_time", b"store_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -358,6 +449,7 @@ class Anomaly(_message.Message):
     SCORE_FIELD_NUMBER: _builtins.int
     VALUE_FIELD_NUMBER: _builtins.int
     THRESHOLD_FIELD_NUMBER: _builtins.int
+    RUNG_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """anomalies/{observer}.{boot_id}.{sequence}; set by the coordinator."""
     observer: _builtins.str
@@ -374,6 +466,8 @@ class Anomaly(_message.Message):
     """The score that judged the window, its value, and the threshold that it exceeded."""
     value: _builtins.float
     threshold: _builtins.float
+    rung: Global___Rung.ValueType
+    """Which rung of the ladder the model stood on."""
     @_builtins.property
     def origin(self) -> Global___Origin: ...
     @_builtins.property
@@ -398,10 +492,11 @@ class Anomaly(_message.Message):
         score: _builtins.str = ...,
         value: _builtins.float = ...,
         threshold: _builtins.float = ...,
+        rung: Global___Rung.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["origin", b"origin", "window_duration", b"window_duration", "window_start_time", b"window_start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cell", b"cell", "error_db", b"error_db", "false_alarm_rate", b"false_alarm_rate", "model", b"model", "name", b"name", "observer", b"observer", "origin", b"origin", "score", b"score", "serial", b"serial", "threshold", b"threshold", "value", b"value", "window_duration", b"window_duration", "window_start_time", b"window_start_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cell", b"cell", "error_db", b"error_db", "false_alarm_rate", b"false_alarm_rate", "model", b"model", "name", b"name", "observer", b"observer", "origin", b"origin", "rung", b"rung", "score", b"score", "serial", b"serial", "threshold", b"threshold", "value", b"value", "window_duration", b"window_duration", "window_start_time", b"window_start_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
