@@ -7,6 +7,7 @@ from typing import Final
 from bandwatch.errors import InvalidArgumentError
 
 _ID: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+_SEGMENT: Final = re.compile(r"segments/([a-z0-9-]{1,63})\.([0-9a-f]{32})\.([1-9][0-9]{0,18})")
 
 
 @dataclass(frozen=True)
@@ -46,11 +47,32 @@ observers: Final = Collection("observers")
 models: Final = Collection("models")
 releases: Final = Collection("releases")
 runs: Final = Collection("runs")
+workers: Final = Collection("workers")
+operators: Final = Collection("operators")
+join_tokens: Final = Collection("joinTokens")
+incidents: Final = Collection("incidents")
+mutes: Final = Collection("mutes")
+webhooks: Final = Collection("webhooks")
+deliveries: Final = Collection("deliveries")
+self_tests: Final = Collection("selfTests")
+policies: Final = Collection("policies")
 
 
 def segment_name(observer_id: str, boot_id: str, sequence: int) -> str:
     """Return the name of a segment, which is who made it and its number."""
     return f"segments/{observer_id}.{boot_id}.{sequence}"
+
+
+def segment_key(name: str) -> tuple[str, str, int]:
+    """Return who made a segment, the boot and the number inside its name.
+
+    Raises:
+        InvalidArgumentError: The text is no name of a segment.
+    """
+    parts = _SEGMENT.fullmatch(name)
+    if parts is None:
+        raise InvalidArgumentError(f"{name!r} is no name of a segment: write segments/OBSERVER.BOOT.NUMBER")
+    return parts[1], parts[2], int(parts[3])
 
 
 def anomaly_name(observer_id: str, boot_id: str, sequence: int) -> str:

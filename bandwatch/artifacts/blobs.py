@@ -7,10 +7,10 @@ import re
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Final, Self
+from typing import IO, Final, Protocol, Self
 
 from bandwatch.artifacts.manifest import BlobReference
-from bandwatch.errors import CorruptError, InvalidArgumentError, NotFoundError
+from bandwatch.errors import CorruptError, InvalidArgumentError, NotFoundError, UnavailableError
 
 CHUNK_BYTES: Final = 256 * 1024
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
@@ -19,6 +19,53 @@ _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 def digest_of(content: bytes | memoryview) -> str:
     """Return the SHA-256 of the content in lower-case hexadecimal."""
     return hashlib.sha256(content).hexdigest()
+
+
+def require_digest(text: str) -> None:
+    """Refuse what is no digest, before it becomes a path.
+
+    Raises:
+        InvalidArgumentError: The text is no digest.
+    """
+    if not _DIGEST.fullmatch(text):
+        raise InvalidArgumentError("a blob is named by 64 lower-case hexadecimal digits")
+
+
+def require_promised(content: bytes, reference: BlobReference) -> None:
+    """Refuse content that is not what a reference promised.
+
+    Raises:
+        CorruptError: Its digest or length differs.
+    """
+    if len(content) != reference.size_bytes or digest_of(content) != reference.digest:
+        raise CorruptError(f"blob {reference.digest} arrived changed: its digest or length differs")
+
+
+class Blobs(Protocol):
+    """What the coordinator asks of a store, be it a folder or a bucket. Every call may wait for a disk or a network.
+
+    All of them raise UnavailableError where the store takes or gives nothing at present.
+    """
+
+    def contains(self, digest: str) -> bool:
+        """Tell whether the blob is here."""
+        ...  # a protocol has no body
+
+    def write(self, content: bytes | memoryview) -> BlobReference:
+        """Store content durably and return its reference."""
+        ...
+
+    def write_named(self, content: bytes | memoryview, digest: str) -> BlobReference:
+        """Store content whose digest the caller has just computed, and return its reference."""
+        ...
+
+    def write_verified(self, content: bytes, reference: BlobReference) -> None:
+        """Store content that must be what a reference promised."""
+        ...
+
+    def chunks(self, digest: str, offset: int = 0) -> Iterator[bytes]:
+        """Yield a blob from an offset in pieces of 256 KiB at most."""
+        ...
 
 
 def sync_folder(folder: Path) -> None:
@@ -118,8 +165,7 @@ class BlobStore:
         Raises:
             InvalidArgumentError: The text is no digest.
         """
-        if not _DIGEST.fullmatch(digest):
-            raise InvalidArgumentError("a blob is named by 64 lower-case hexadecimal digits")
+        require_digest(digest)
         return self._root / digest[:2] / digest
 
     def contains(self, digest: str) -> bool:
@@ -131,14 +177,22 @@ class BlobStore:
         return self.write_named(content, digest_of(content))
 
     def write_named(self, content: bytes | memoryview, digest: str) -> BlobReference:
-        """Store content whose digest the caller has just computed, and return its reference."""
+        """Store content whose digest the caller has just computed, and return its reference.
+
+        Raises:
+            UnavailableError: The disk does not take it: it is full or broken. Nothing of it is left there.
+        """
         if not self.contains(digest):
             aside = self._incoming / f"{digest}.{secrets.token_hex(8)}"
             try:
                 _write_synced(aside, content)
                 self.adopt(aside, digest)
-            except BaseException:
+            except BaseException as error:
                 aside.unlink(missing_ok=True)
+                if isinstance(error, OSError):
+                    raise UnavailableError(
+                        f"the disk of {self._root} takes no blob at present ({error.strerror}): make room on it"
+                    ) from error
                 raise
         return BlobReference(digest=digest, size_bytes=len(content))
 
@@ -148,8 +202,7 @@ class BlobStore:
         Raises:
             CorruptError: Its digest or length differs.
         """
-        if len(content) != reference.size_bytes or digest_of(content) != reference.digest:
-            raise CorruptError(f"blob {reference.digest} arrived changed: its digest or length differs")
+        require_promised(content, reference)
         self.write_named(content, reference.digest)
 
     def incoming(self, reference: BlobReference) -> Incoming:

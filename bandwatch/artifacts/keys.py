@@ -1,48 +1,40 @@
-"""The keys and tokens of a new deployment."""
+"""The keys of a new deployment, and the root of trust that names them."""
 
-import os
-import secrets
+from datetime import UTC, datetime
 from pathlib import Path
 
-from bandwatch.artifacts.blobs import sync_folder
-from bandwatch.artifacts.signing import SigningKey
+from bandwatch.artifacts.release_roots import first_root
+from bandwatch.artifacts.signing import OnlineKeyFiles, load_key, new_key
 from bandwatch.errors import FailedPreconditionError
+from bandwatch.identity.private_files import write_private
+
+ROOT_KEY = "root.key"
+SIGNING_KEY = "signing.key"
+TIMESTAMP_KEY = "timestamp.key"
+RELEASE_ROOT = "release-root.json"
 
 
 def make_keys(folder: Path) -> list[Path]:
-    """Make what a folder lacks of signing.key, trusted-keys.pem, operator.token and worker.token; return those.
+    """Make what a folder lacks of keys for releases, then the root of trust that names them; return those.
+
+    The root key may be taken away once the root is there.
 
     Raises:
         FailedPreconditionError: Observers trust a key that is lost.
     """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    made: list[Path] = []
-
-    def make(name: str, content: bytes) -> None:
-        made.append(folder / name)
-        _write_private(folder / name, content)
-
-    if (folder / "trusted-keys.pem").exists() and not (folder / "signing.key").exists():
-        raise FailedPreconditionError(
-            f"{folder} holds trusted-keys.pem but not the signing.key that it belongs to: put the key back, or remove "
-            "trusted-keys.pem to begin with a new key, which every observer must then be given"
-        )
-    if not (folder / "signing.key").exists():
-        make("signing.key", SigningKey.generate().private_pem())
-    if not (folder / "trusted-keys.pem").exists():
-        make("trusted-keys.pem", SigningKey.load(folder / "signing.key").public_pem())
-    for name in ("operator.token", "worker.token"):
-        if not (folder / name).exists():
-            make(name, secrets.token_urlsafe(32).encode() + b"\n")
-    return made
-
-
-def _write_private(path: Path, content: bytes) -> None:
-    """Write a file for its owner's eyes, aside and renamed: a crash leaves no half of a key."""
-    aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    aside.replace(path)
-    sync_folder(path.parent)
+    root_file, online = folder / RELEASE_ROOT, (folder / SIGNING_KEY, folder / TIMESTAMP_KEY)
+    if root_file.exists():
+        lost = [path.name for path in online if not path.exists()]
+        if lost:
+            raise FailedPreconditionError(
+                f"{folder} holds {RELEASE_ROOT} but not {' and '.join(lost)}, which it names: put back what is lost, "
+                "or make new keys with `bandwatch-coordinator rotate-signing-key`"
+            )
+        return []
+    made = [path for path in (folder / ROOT_KEY, *online) if not path.exists()]
+    for path in made:
+        write_private(path, new_key().private_bytes)
+    root = first_root(load_key(folder / ROOT_KEY), OnlineKeyFiles(*online).load(), datetime.now(UTC))
+    write_private(root_file, root.content)
+    return [*made, root_file]

@@ -188,12 +188,12 @@ def _with_bound(row: Any) -> Any:
 
 
 class Manifest(_Frozen):
-    """The signed statement that a model may run in a cell, or in every cell of a band."""
+    """The signed statement that a model may run in a cell, in every cell of a band, or anywhere."""
 
     format: Literal["bandwatch.manifest/2"] = MANIFEST_FORMAT
     serial: Annotated[int, Field(gt=0)]
     model: str
-    band: str
+    band: str | None
     cell: str | None
     parent: str | None
     run: str

@@ -6,6 +6,8 @@ from typing import Final
 import grpc
 import grpc.aio
 
+from bandwatch.identity.identity_files import Identity
+
 LARGEST_MESSAGE_BYTES: Final = 8 << 20
 """A segment of 2 MB with room to refuse larger ones one by one, without breaking the stream they came on."""
 CALL_DEADLINE_S: Final = 30.0
@@ -54,22 +56,38 @@ class _BearerToken(grpc.AuthMetadataPlugin):
         callback(self._metadata, None)
 
 
-def _credentials(token: str) -> grpc.ChannelCredentials:
+def operator_credentials(authorities: bytes, token: str) -> grpc.ChannelCredentials:
+    """Return credentials of an operator, who sends a token with every call once the coordinator has proved itself."""
     return grpc.composite_channel_credentials(
-        grpc.local_channel_credentials(), grpc.metadata_call_credentials(_BearerToken(token))
+        newcomer_credentials(authorities), grpc.metadata_call_credentials(_BearerToken(token))
     )
 
 
-def server_credentials() -> grpc.ServerCredentials:
-    """Return credentials that accept only connections from this host: tokens never travel a network in plain text."""
-    return grpc.local_server_credentials()
+def member_credentials(identity: Identity) -> grpc.ChannelCredentials:
+    """Return credentials of an observer or worker, which proves itself by its certificate."""
+    return grpc.ssl_channel_credentials(identity.authorities, identity.key, identity.certificate)
 
 
-def open_channel(target: str, token: str) -> grpc.aio.Channel:
-    """Open an asyncio channel to a coordinator, which sends the token with every call."""
-    return grpc.aio.secure_channel(target, _credentials(token), options=_CLIENT_OPTIONS)
+def newcomer_credentials(authorities: bytes) -> grpc.ChannelCredentials:
+    """Return credentials that verify the coordinator and say nothing of the caller."""
+    return grpc.ssl_channel_credentials(authorities)
 
 
-def open_blocking_channel(target: str, token: str) -> grpc.Channel:
-    """Open a blocking channel to a coordinator, which sends the token with every call."""
-    return grpc.secure_channel(target, _credentials(token), options=_CLIENT_OPTIONS)
+def server_credentials(
+    configuration: Callable[[], grpc.ServerCertificateConfiguration], *, members_only: bool
+) -> grpc.ServerCredentials:
+    """Return credentials of a server; `configuration` is asked before every new connection.
+
+    With `members_only`, who has no certificate of a trusted authority gets no connection.
+    """
+    return grpc.dynamic_ssl_server_credentials(configuration(), configuration, members_only)
+
+
+def open_channel(target: str, credentials: grpc.ChannelCredentials) -> grpc.aio.Channel:
+    """Open an asyncio channel to a coordinator."""
+    return grpc.aio.secure_channel(target, credentials, options=_CLIENT_OPTIONS)
+
+
+def open_blocking_channel(target: str, credentials: grpc.ChannelCredentials) -> grpc.Channel:
+    """Open a blocking channel to a coordinator."""
+    return grpc.secure_channel(target, credentials, options=_CLIENT_OPTIONS)

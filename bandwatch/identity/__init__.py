@@ -1,0 +1,1 @@
+"""Who is who: the certificate authority, members' keys and certificates, and join tokens."""
