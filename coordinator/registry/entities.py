@@ -53,6 +53,14 @@ class Purpose(enum.StrEnum):
     ROUTINE = "routine"
 
 
+class Trust(enum.StrEnum):
+    """Whether data of an observer may train."""
+
+    TRUSTED = "trusted"
+    PROBATION = "probation"
+    REVOKED = "revoked"
+
+
 class RunKind(enum.StrEnum):
     """What a training run makes."""
 
@@ -67,13 +75,18 @@ class RunState(enum.StrEnum):
     RUNNING = "running"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
+    CANCELLED = "cancelled"
 
 
 class ReleaseState(enum.StrEnum):
-    """Whether a release is in force."""
+    """Where a release stands on its way into force and out of it."""
 
+    CANDIDATE = "candidate"
+    SHADOW = "shadow"
+    CANARY = "canary"
     ACTIVE = "active"
     SUPERSEDED = "superseded"
+    ROLLED_BACK = "rolled_back"
 
 
 def _text_enum(kind: type[enum.StrEnum]) -> Enum:
@@ -94,6 +107,7 @@ class Entity(DeclarativeBase):
         LinkDirection: _text_enum(LinkDirection),
         Mobility: _text_enum(Mobility),
         Purpose: _text_enum(Purpose),
+        Trust: _text_enum(Trust),
         RunKind: _text_enum(RunKind),
         RunState: _text_enum(RunState),
         ReleaseState: _text_enum(ReleaseState),
@@ -121,6 +135,9 @@ class Cell(Entity):
     id: Mapped[str] = mapped_column(primary_key=True)
     title: Mapped[str]
     band_id: Mapped[str] = mapped_column(ForeignKey(Band.id), index=True)
+    latitude_deg: Mapped[float | None]
+    longitude_deg: Mapped[float | None]
+    radius_m: Mapped[float | None]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 
@@ -134,7 +151,8 @@ class Observer(Entity):
     cell_id: Mapped[str] = mapped_column(ForeignKey(Cell.id), index=True)
     mobility: Mapped[Mobility]
     training_target: Mapped[timedelta]
-    token_digest: Mapped[str] = mapped_column(unique=True)
+    trust: Mapped[Trust] = mapped_column(default=Trust.PROBATION)
+    upload_budget_bytes: Mapped[int] = mapped_column(default=0)
     revision: Mapped[int] = mapped_column(default=1)
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     last_sync_at: Mapped[datetime | None]
@@ -160,6 +178,8 @@ class Segment(Entity):
     lost_samples: Mapped[int]
     noise_only: Mapped[bool]
     gain_db: Mapped[float | None]
+    gain_changed: Mapped[bool] = mapped_column(default=False)
+    self_test_id: Mapped[str | None]
     scored_by_serial: Mapped[int]
     anomalous_windows: Mapped[int]
     codes_digest: Mapped[str]
@@ -186,6 +206,7 @@ class Anomaly(Entity):
     false_alarm_rate: Mapped[float]
     model_id: Mapped[str]
     serial: Mapped[int]
+    rung: Mapped[str] = mapped_column(default="")
     stored_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
     __table_args__ = (Index(None, "cell_id", "window_start_at"),)
@@ -212,6 +233,11 @@ class TrainingRun(Entity):
     last_error: Mapped[str | None]
     remark: Mapped[str | None]
     segment_count: Mapped[int]
+    deadline_at: Mapped[datetime | None]
+    plan: Mapped[dict[str, Any] | None]
+    release_serial: Mapped[int | None]
+    policy_id: Mapped[str | None]
+    stages: Mapped[dict[str, Any]] = mapped_column(default=dict)
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     started_at: Mapped[datetime | None]
     ended_at: Mapped[datetime | None]
@@ -262,25 +288,39 @@ class Model(Entity):
 
 
 class Release(Entity):
-    """A signed decision that a model is to run. One is active per cell, and one per band for the cells without."""
+    """A signed decision that a model is to run: in a cell, in a band's cells without one, or in bands without one.
+
+    One is active for each of these, and at most one on its way there.
+    """
 
     __tablename__ = "releases"
 
     serial: Mapped[int] = mapped_column(primary_key=True)
     model_id: Mapped[str] = mapped_column(ForeignKey(Model.id))
-    band_id: Mapped[str] = mapped_column(ForeignKey(Band.id))
+    band_id: Mapped[str | None] = mapped_column(ForeignKey(Band.id))
     cell_id: Mapped[str | None] = mapped_column(ForeignKey(Cell.id))
     state: Mapped[ReleaseState]
+    plan: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    reason: Mapped[str] = mapped_column(default="")
     manifest_digest: Mapped[str]
     manifest_bytes: Mapped[int]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    state_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    active_at: Mapped[datetime | None]
 
     __table_args__ = (
         Index(
             "uq_releases_active_per_cell",
-            "band_id",
+            func.coalesce(band_id, ""),
             func.coalesce(cell_id, ""),
             unique=True,
             postgresql_where="state = 'active'",
+        ),
+        Index(
+            "uq_releases_on_the_way_per_cell",
+            func.coalesce(band_id, ""),
+            func.coalesce(cell_id, ""),
+            unique=True,
+            postgresql_where="state IN ('candidate', 'shadow', 'canary')",
         ),
     )

@@ -1,18 +1,24 @@
-"""The connection to PostgreSQL."""
+"""The connection to PostgreSQL. Every transaction that changes something says who acts, for the audit log."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any, Final
 
 import psycopg
+from sqlalchemy import Connection, event
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.orm import Session
 
 from bandwatch.errors import ConflictError, InvalidArgumentError, UnavailableError
+from coordinator.registry.callers import Caller, current_caller
 
 STATEMENT_LIMIT_MS = 20_000
 """A statement that takes longer is a fault, not a wait."""
+_ACTOR: Final = "bandwatch_actor"
+_SAY_WHO_ACTS: Final = "SELECT set_config('bandwatch.actor', %s, true), set_config('bandwatch.action', %s, true)"
 
 
 class Registry:
@@ -26,7 +32,8 @@ class Registry:
             pool_pre_ping=True,
             connect_args={"connect_timeout": 5, "options": f"-c statement_timeout={STATEMENT_LIMIT_MS}"},
         )
-        self._sessions = async_sessionmaker(self.engine, expire_on_commit=False)
+        self._sessions = async_sessionmaker(self.engine, sync_session_class=_AttributedSession, expire_on_commit=False)
+        event.listen(self.engine.sync_engine, "before_cursor_execute", _say_who_acts)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncSession]:
@@ -56,3 +63,27 @@ class Registry:
     async def close(self) -> None:
         """Close every connection."""
         await self.engine.dispose()
+
+
+class _AttributedSession(Session):
+    """A session whose transactions belong to whoever called."""
+
+
+@event.listens_for(_AttributedSession, "after_begin")
+def _note_who_acts(_session: Session, _transaction: Any, connection: Connection) -> None:
+    connection.info[_ACTOR] = current_caller.get(None)
+
+
+def _say_who_acts(
+    connection: Connection,
+    cursor: Any,
+    statement: str,
+    _parameters: Any,
+    _context: Any,
+    _many: bool,  # noqa: FBT001
+) -> None:
+    """Tell PostgreSQL before the first statement that may change something; reading needs no name and no round trip."""
+    if _ACTOR in connection.info and not statement.startswith("SELECT"):
+        caller: Caller | None = connection.info.pop(_ACTOR)
+        if caller is not None:
+            cursor.execute(_SAY_WHO_ACTS, (caller.name, caller.action))

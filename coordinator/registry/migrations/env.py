@@ -2,7 +2,11 @@
 
 from alembic import context
 
+from coordinator.registry import identities, incidents, policies, release_metadata, rollouts
 from coordinator.registry.entities import Entity
+
+TABLES = (identities, incidents, policies, release_metadata, rollouts)
+"""Modules whose tables are part of the schema, besides those of `entities`."""
 
 context.configure(connection=context.config.attributes["connection"], target_metadata=Entity.metadata)
 with context.begin_transaction():
