@@ -2,63 +2,79 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import structlog
 
 from bandwatch import names
-from bandwatch.artifacts.blobs import BlobStore
-from bandwatch.artifacts.signing import SigningKey
-from bandwatch.errors import NotFoundError, UnavailableError
+from bandwatch.artifacts.release_roots import ReleaseRoot
+from bandwatch.artifacts.s3_blobs import S3Blobs
+from bandwatch.errors import UnavailableError
+from bandwatch.identity.keyring import load_keyring
+from bandwatch.wire.serving import ServerCertificate
 from coordinator.jobs import Broker
 from coordinator.notices import Notices, set_within
+from coordinator.parts import (
+    data_rules,
+    make_postman,
+    make_publisher,
+    merge_rules,
+    open_blobs,
+    rollout_rules,
+)
 from coordinator.registry import schema
+from coordinator.registry.callers import SCHEDULE, current_caller
 from coordinator.registry.session import Registry
-from coordinator.rpc.admin import AdminServicer
+from coordinator.rpc.admin.desk import Tools
+from coordinator.rpc.admin.servicer import AdminServicer
+from coordinator.rpc.edge import Edge
+from coordinator.rpc.enrollment import EnrollmentServicer, Membership
 from coordinator.rpc.identity import Doorkeeper
 from coordinator.rpc.observers import ObserverLimits, ObserverServicer
-from coordinator.rpc.server import Server
+from coordinator.rpc.refusal_log import RefusalLog
+from coordinator.rpc.server import Ports, Server, Servicers
 from coordinator.rpc.training import TrainingServicer
-from coordinator.services import orders, runs
-from coordinator.services.releases import Publisher
+from coordinator.rpc.vigil import Vigil
+from coordinator.rpc.wakeups import Wakeups
+from coordinator.services import health, merges, rollouts, runs, stages, statistics
+from coordinator.services.housekeeping import Chore, Housekeeping
+from coordinator.services.postings import AT_ONCE, Postman
+from coordinator.services.publisher import Publisher
+from coordinator.services.upkeep import Limits, keep_up
 from coordinator.settings import CoordinatorSettings
 
 STOP_GRACE_S = 10.0
+METADATA_S = 10.0
+"""How often the scheduler looks whether metadata of releases must be signed again."""
 SWEEP_S = 1.0
 """How often the scheduler looks for runs that workers must hear of."""
 
 _log = structlog.get_logger()
-
-
-def _token(path: Path) -> str:
-    try:
-        token = path.read_text().strip()
-    except FileNotFoundError as error:
-        raise NotFoundError(
-            f"no token at {path}: make keys and tokens with `bandwatch-coordinator make-keys`"
-        ) from error
-    if not token:
-        raise NotFoundError(f"{path} is empty: make keys and tokens with `bandwatch-coordinator make-keys`")
-    return token
+Rotation = Callable[[Registry, Publisher, Path], Awaitable[ReleaseRoot]]
 
 
 @asynccontextmanager
-async def running(settings: CoordinatorSettings) -> AsyncIterator[int]:
-    """Serve until the block ends, and give the port."""
+async def running(settings: CoordinatorSettings) -> AsyncIterator[Ports]:
+    """Serve until the block ends, and give the ports."""
     registry = Registry(settings.sqlalchemy_url(), connections=settings.database_connections)
     notices = Notices(settings.watch_limit)
     broker = Broker(settings.redis_url)
     stopping = asyncio.Event()
-    segment_blobs = BlobStore(settings.blob_dir / "segments")
-    publisher = Publisher(SigningKey.load(settings.signing_key_file), BlobStore(settings.blob_dir / "models"))
-    server = Server(
-        Doorkeeper(
+    segment_blobs = open_blobs(settings, "segments")
+    publisher = make_publisher(settings)
+    certificate = ServerCertificate(partial(load_keyring, settings.keys_dir), settings.all_server_names())
+    vigil, refusals = Vigil(registry), RefusalLog(registry)
+    servicers = Servicers(
+        EnrollmentServicer(
             registry,
-            operator_token=_token(settings.operator_token_file),
-            worker_token=_token(settings.worker_token_file),
+            Membership(
+                lambda: certificate.keyring,
+                timedelta(seconds=settings.certificate_lifetime_s),
+            ),
         ),
         ObserverServicer(
             registry,
@@ -69,8 +85,11 @@ async def running(settings: CoordinatorSettings) -> AsyncIterator[int]:
                 clock_lead=timedelta(seconds=settings.clock_lead_s),
                 upload_credit_bytes=settings.upload_credit_bytes,
                 poll=timedelta(seconds=settings.poll_s),
+                merging=merge_rules(settings),
             ),
             stopping=stopping,
+            keyring=lambda: certificate.keyring,
+            refusals=refusals,
         ),
         TrainingServicer(
             registry,
@@ -79,28 +98,52 @@ async def running(settings: CoordinatorSettings) -> AsyncIterator[int]:
             segment_blobs=segment_blobs,
             lease=settings.lease,
             attempts=settings.attempts,
+            rules=rollout_rules(settings),
         ),
-        AdminServicer(registry, notices, publisher, broker, data_rules(settings)),
+        AdminServicer(
+            Tools(
+                registry,
+                notices,
+                publisher,
+                broker,
+                data_rules(settings),
+                segment_blobs,
+                lambda: certificate.keyring,
+                rollout_rules(settings),
+            )
+        ),
     )
-    port = await server.start(settings.listen)
+    server = Server(Edge(Doorkeeper(registry), vigil, refusals), servicers, certificate)
+    async with registry.transaction() as session:
+        await publisher.prepare(session)
+    ports = await server.start(settings.listen, settings.member_listen)
+    endless = (vigil.keep(), refusals.keep(), Wakeups(registry, notices).keep())
+    keeping = [asyncio.create_task(work) for work in endless]
     try:
-        yield port
+        yield ports
     finally:
+        for task in keeping:
+            task.cancel()
         stopping.set()
         notices.hint_all()
         await server.stop(STOP_GRACE_S)
+        await refusals.say_how_many_more()
         broker.close()
         await registry.close()
 
 
-def data_rules(settings: CoordinatorSettings) -> orders.DataRules:
-    """Return which segments may train."""
-    return orders.DataRules(
-        clipped_share_limit=settings.clipped_share_limit,
-        anomalous_share_limit=settings.anomalous_share_limit,
-        teacher_data=timedelta(seconds=settings.teacher_data_s),
-        student_data=timedelta(seconds=settings.student_data_s),
-    )
+async def check_blobs(settings: CoordinatorSettings) -> None:
+    """See that blobs can be stored; where the store is only away, say so and go on without it.
+
+    Raises:
+        FailedPreconditionError: A bucket is named that does not exist or does not let us in.
+    """
+    blobs = open_blobs(settings, "segments")
+    try:
+        if isinstance(blobs, S3Blobs):
+            await asyncio.to_thread(blobs.check)
+    except UnavailableError as error:
+        _log.warning("segments and models cannot be stored at present", reason=error.message)
 
 
 def stop_on_signals() -> asyncio.Event:
@@ -115,17 +158,22 @@ async def serve(settings: CoordinatorSettings) -> None:
     """Serve until told to stop."""
     stop = stop_on_signals()
     await asyncio.to_thread(schema.require_newest, settings.sqlalchemy_url())
-    async with running(settings) as port:
-        _log.info("coordinator serves", address=settings.listen, port=port)
+    await check_blobs(settings)
+    async with running(settings) as ports:
+        _log.info("coordinator serves", address=settings.listen, port=ports.open, member_port=ports.members)
         await stop.wait()
     _log.info("coordinator stopped")
 
 
 async def schedule(settings: CoordinatorSettings) -> None:
     """Announce runs that workers must hear of, and end those that never come back, until told to stop."""
+    current_caller.set(SCHEDULE)
     stop = stop_on_signals()
-    registry = Registry(settings.sqlalchemy_url(), connections=1)
+    registry = Registry(settings.sqlalchemy_url(), connections=2)
     broker = Broker(settings.redis_url)
+    postman = make_postman(registry, settings)
+    delivering = asyncio.create_task(deliver_messages(postman, stop))
+    housekeeping = make_housekeeping(registry, settings)
     try:
         _log.info("scheduler sweeps", every_s=SWEEP_S)
         checked = False
@@ -137,9 +185,58 @@ async def schedule(settings: CoordinatorSettings) -> None:
                 await sweep(registry, broker, settings)
             except UnavailableError as error:
                 _log.warning("sweep postponed", reason=error.message)
+            await housekeeping.look_after()
             await set_within(stop, SWEEP_S)
     finally:
+        delivering.cancel()
+        await asyncio.gather(delivering, return_exceptions=True)
+        await postman.close()
         broker.close()
+        await registry.close()
+
+
+def make_housekeeping(registry: Registry, settings: CoordinatorSettings) -> Housekeeping:
+    """Return what the schedule does by itself besides announcing runs."""
+    limits = Limits(open_runs=settings.open_runs_limit, rest=timedelta(seconds=settings.policy_rest_s))
+    kept = timedelta(seconds=settings.statistics_life_s)
+    publisher = make_publisher(settings)
+    return Housekeeping(
+        registry,
+        [
+            Chore("health of observers", settings.health_interval_s, health.check),
+            Chore("metadata of releases", METADATA_S, publisher.refresh),
+            Chore("policies", settings.policy_interval_s, lambda s: keep_up(s, data_rules(settings), limits)),
+            Chore("stages of runs", SWEEP_S, stages.follow),
+            Chore("rollouts", SWEEP_S, lambda s: rollouts.advance(s, publisher, rollout_rules(settings))),
+            Chore("incidents", SWEEP_S, lambda s: merges.settle(s, merge_rules(settings))),
+            Chore("old statistics", 60.0, lambda s: statistics.forget(s, older_than=kept)),
+        ],
+    )
+
+
+async def deliver_messages(postman: Postman, stop: asyncio.Event) -> None:
+    """Send what waits for webhooks until told to stop; slow receivers hold up nothing else."""
+    while not stop.is_set():
+        try:
+            tried = await postman.deliver()
+        except UnavailableError as error:
+            _log.warning("messages to webhooks postponed", reason=error.message)
+            tried = 0
+        except Exception:  # noqa: BLE001 - whatever went wrong with one message must not end the rest for good
+            _log.exception("messages to webhooks failed; they are tried again")
+            tried = 0
+        if tried < AT_ONCE:
+            await set_within(stop, SWEEP_S)
+
+
+async def rotate(settings: CoordinatorSettings, root_key: Path | None, rotation: Rotation) -> int:
+    """Exchange keys of releases; return the version of the root that names the new ones."""
+    await asyncio.to_thread(schema.require_newest, settings.sqlalchemy_url())
+    registry = Registry(settings.sqlalchemy_url(), connections=1)
+    try:
+        root_key = root_key or settings.signing_key_file.with_name("root.key")
+        return (await rotation(registry, make_publisher(settings), root_key)).version
+    finally:
         await registry.close()
 
 
@@ -149,6 +246,7 @@ async def sweep(registry: Registry, broker: Broker, settings: CoordinatorSetting
         if not await runs.try_scheduler_lock(session):
             return
         poisoned = await runs.end_poisoned(session, attempts=settings.attempts)
+        poisoned += await runs.end_overdue(session)
         due = await runs.due(session, republish=timedelta(seconds=settings.republish_s))
     for run_id in poisoned:
         _log.error("training run failed for good", run=names.runs.name(run_id))

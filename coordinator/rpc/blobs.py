@@ -3,10 +3,10 @@
 import asyncio
 from collections.abc import AsyncIterator
 
-from bandwatch.artifacts.blobs import BlobStore
+from bandwatch.artifacts.blobs import Blobs
 
 
-async def blob_chunks(store: BlobStore, digest: str, offset: int) -> AsyncIterator[bytes]:
+async def blob_chunks(store: Blobs, digest: str, offset: int) -> AsyncIterator[bytes]:
     """Yield a blob from an offset.
 
     Raises:

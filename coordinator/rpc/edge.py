@@ -9,12 +9,22 @@ from uuid import uuid4
 import grpc
 import grpc.aio
 import structlog
+from google.protobuf.message import DecodeError
 
-from bandwatch.errors import BandwatchError, UnavailableError
+from bandwatch.errors import (
+    BandwatchError,
+    InvalidArgumentError,
+    PermissionDeniedError,
+    UnauthenticatedError,
+    UnavailableError,
+)
 from bandwatch.wire.channel import CALL_DEADLINE_S
 from bandwatch.wire.status import ERROR_CODE, status_of
-from coordinator.rpc.identity import ROLE_OF_SERVICE, Doorkeeper, current_caller
+from coordinator.registry.callers import NOBODY, Caller, Role, current_caller
+from coordinator.rpc.identity import SERVICES, Doorkeeper
+from coordinator.rpc.refusal_log import RefusalLog
 from coordinator.rpc.validation import require_valid
+from coordinator.rpc.vigil import Vigil
 
 _log = structlog.get_logger()
 
@@ -26,8 +36,10 @@ Handler = Any
 class Edge(grpc.aio.ServerInterceptor):
     """Stands between the network and every servicer of the contract."""
 
-    def __init__(self, doorkeeper: Doorkeeper) -> None:
+    def __init__(self, doorkeeper: Doorkeeper, vigil: Vigil, refusals: RefusalLog) -> None:
         self._doorkeeper = doorkeeper
+        self._vigil = vigil
+        self._refusals = refusals
 
     async def intercept_service(
         self,
@@ -36,19 +48,22 @@ class Edge(grpc.aio.ServerInterceptor):
     ) -> Handler:
         """Wrap the handler of a method of the contract; health and reflection pass as they are."""
         handler = await continuation(handler_call_details)
-        service = handler_call_details.method.split("/")[1]
-        if handler is None or service not in ROLE_OF_SERVICE:
+        method = handler_call_details.method
+        if handler is None or method.split("/")[1] not in SERVICES:
             return handler
         wrap = self._wrap_stream if handler.response_streaming else self._wrap_unary
-        return wrap(service, handler)
+        return wrap(method, handler)
 
-    def _wrap_unary(self, service: str, handler: Handler) -> Handler:
+    def _wrap_unary(self, method: str, handler: Handler) -> Handler:
         behaviour = handler.stream_unary if handler.request_streaming else handler.unary_unary
+        read = _reader(handler)
 
-        async def answer(request: Any, context: Context) -> Any:
-            async with self._guard(service, context):
+        async def answer(sent: Any, context: Context) -> Any:
+            async with self._guard(method, context) as caller:
                 if handler.request_streaming:
-                    return await behaviour(_validated(request), context)
+                    async with self._vigil.over(caller):
+                        return await behaviour(_validated(sent, read), context)
+                request = read(sent)
                 require_valid(request)
                 async with asyncio.timeout(CALL_DEADLINE_S):
                     return await behaviour(request, context)
@@ -56,31 +71,34 @@ class Edge(grpc.aio.ServerInterceptor):
         make = (
             grpc.stream_unary_rpc_method_handler if handler.request_streaming else grpc.unary_unary_rpc_method_handler
         )
-        return make(answer, handler.request_deserializer, handler.response_serializer)
+        return make(answer, None, handler.response_serializer)
 
-    def _wrap_stream(self, service: str, handler: Handler) -> Handler:
-        behaviour = handler.stream_stream if handler.request_streaming else handler.unary_stream
+    def _wrap_stream(self, method: str, handler: Handler) -> Handler:
+        many = handler.request_streaming
+        behaviour = handler.stream_stream if many else handler.unary_stream
+        read = _reader(handler)
 
-        async def answer(request: Any, context: Context) -> AsyncIterator[Any]:
-            async with self._guard(service, context):
+        async def answer(sent: Any, context: Context) -> AsyncIterator[Any]:
+            async with self._guard(method, context) as caller, self._vigil.over(caller):
                 # A stream of items is validated by its servicer, which refuses bad ones one by one.
-                if not handler.request_streaming:
-                    require_valid(request)
-                async for response in behaviour(request, context):
+                async for response in behaviour(_each_read(sent, read) if many else _checked(read(sent)), context):
                     yield response
 
         make = (
             grpc.stream_stream_rpc_method_handler if handler.request_streaming else grpc.unary_stream_rpc_method_handler
         )
-        return make(answer, handler.request_deserializer, handler.response_serializer)
+        return make(answer, None, handler.response_serializer)
 
     @asynccontextmanager
-    async def _guard(self, service: str, context: Context) -> AsyncIterator[None]:
+    async def _guard(self, method: str, context: Context) -> AsyncIterator[Caller]:
+        caller = Caller(Role.NEWCOMER, NOBODY, method.rpartition("/")[2], peer=context.peer())
         try:
-            caller = await self._doorkeeper.admit(service, context.invocation_metadata() or ())
+            caller = await self._doorkeeper.admit(caller, method, context)
             current_caller.set(caller)
-            yield
+            yield caller
         except BandwatchError as error:
+            if isinstance(error, (UnauthenticatedError, PermissionDeniedError)):
+                await self._refusals.note(getattr(error, "caller", None) or caller, error.code, error.message)
             await _abort(context, error)
         except TimeoutError:
             await _abort(context, UnavailableError(f"no answer within {CALL_DEADLINE_S:.0f} s; try again"))
@@ -88,14 +106,42 @@ class Edge(grpc.aio.ServerInterceptor):
             raise
         except Exception:  # noqa: BLE001 - the last line of defence: logged with its stack, and the server goes on
             reference = uuid4().hex[:12]
-            _log.exception("a call failed unexpectedly", service=service, reference=reference)
+            _log.exception("a call failed unexpectedly", method=method, reference=reference)
             await context.abort(
                 grpc.StatusCode.INTERNAL, f"the coordinator failed; its log tells why under {reference}"
             )
 
 
-async def _validated(requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
-    async for request in requests:
+_Read = Callable[[bytes], Any]
+
+
+def _reader(handler: Handler) -> _Read:
+    """Return what makes a message of bytes, to be called once it is known who sent them.
+
+    A message may take many times the memory of its bytes: strangers get no further than these.
+    """
+
+    def read(content: bytes) -> Any:
+        try:
+            return handler.request_deserializer(content)
+        except DecodeError as error:
+            raise InvalidArgumentError("these bytes are no message of this method") from error
+
+    return read
+
+
+def _checked(request: Any) -> Any:
+    require_valid(request)
+    return request
+
+
+async def _each_read(contents: AsyncIterator[bytes], read: _Read) -> AsyncIterator[Any]:
+    async for content in contents:
+        yield read(content)
+
+
+async def _validated(contents: AsyncIterator[bytes], read: _Read) -> AsyncIterator[Any]:
+    async for request in _each_read(contents, read):
         require_valid(request)
         yield request
 

@@ -1,77 +1,133 @@
-"""Who calls: an observer by its own token, operators and workers by theirs; never anybody anonymous."""
+"""Who calls: a member by its certificate, an operator by its token; and who may call what, read from the contract."""
 
-import hmac
-from collections.abc import Iterable
-from contextvars import ContextVar
-from dataclasses import dataclass
-from enum import StrEnum
-from typing import Final
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import lru_cache
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Final
 
+from bandwatch import names
 from bandwatch.errors import PermissionDeniedError, UnauthenticatedError
+from bandwatch.identity.certificates import fingerprint, read_certificate
 from bandwatch.wire.channel import AUTHORIZATION
+from bandwatch.wire.v1 import (
+    admin_service_pb2,
+    authority_pb2,
+    enrollment_service_pb2,
+    observer_service_pb2,
+    training_service_pb2,
+)
+from coordinator.registry.callers import Caller, Role, current_caller
 from coordinator.registry.session import Registry
-from coordinator.services import observers
+from coordinator.services import certificates, operators
+from coordinator.services.join_tokens import role_of
+
+if TYPE_CHECKING:
+    import grpc.aio
+
+__all__ = ["METHODS", "SERVICES", "Caller", "Doorkeeper", "Role", "current_caller"]
+
+_MODULES: Final[tuple[ModuleType, ...]] = (
+    enrollment_service_pb2,
+    observer_service_pb2,
+    training_service_pb2,
+    admin_service_pb2,
+)
+_PREFIX: Final = "ROLE_"
 
 
-class Role(StrEnum):
-    """What a caller is."""
-
-    OBSERVER = "observer"
-    OPERATOR = "operator"
-    WORKER = "worker"
-
-
-ROLE_OF_SERVICE: Final = {
-    "bandwatch.v1.ObserverService": Role.OBSERVER,
-    "bandwatch.v1.TrainingService": Role.WORKER,
-    "bandwatch.v1.AdminService": Role.OPERATOR,
-}
+def _methods() -> dict[str, Role | None]:
+    found: dict[str, Role | None] = {}
+    for module in _MODULES:
+        for service in module.DESCRIPTOR.services_by_name.values():
+            for method in service.methods:
+                number = method.GetOptions().Extensions[authority_pb2.caller]
+                word = authority_pb2.Role.Name(number).removeprefix(_PREFIX).lower()
+                found[f"/{service.full_name}/{method.name}"] = Role(word) if number else None
+    return found
 
 
-@dataclass(frozen=True)
-class Caller:
-    """An authenticated caller; `observer_id` is empty for operators and workers."""
+METHODS: Final = _methods()
+"""The least that a caller of each method must be; None serves nobody."""
+SERVICES: Final = tuple(dict.fromkeys(path.split("/")[1] for path in METHODS))
 
-    role: Role
-    observer_id: str = ""
-
-
-current_caller: ContextVar[Caller] = ContextVar("current_caller")
+_CERTIFICATE: Final = "x509_pem_cert"
 
 
 class Doorkeeper:
-    """Tells callers apart by their bearer tokens."""
+    """Tells callers apart, and lets each do only what its role includes."""
 
-    def __init__(self, registry: Registry, *, operator_token: str, worker_token: str) -> None:
+    def __init__(self, registry: Registry) -> None:
         self._registry = registry
-        self._shared = {Role.OPERATOR: operator_token.encode(), Role.WORKER: worker_token.encode()}
 
-    async def admit(self, service: str, metadata: Iterable[tuple[str, str | bytes]]) -> Caller:
-        """Return the caller of a service.
+    async def admit(self, stranger: Caller, method: str, context: "grpc.aio.ServicerContext[Any, Any]") -> Caller:
+        """Return who the stranger is that calls a method.
 
         Raises:
-            UnauthenticatedError: No token came with the call, or nobody's.
-            PermissionDeniedError: The caller's role does not include the service.
+            UnauthenticatedError: The caller proved nothing, or by something that is worth nothing any more.
+            PermissionDeniedError: The caller's role does not include the method.
         """
-        caller = await self._identify(_token(metadata))
-        needed = ROLE_OF_SERVICE[service]
-        if caller.role is not needed:
-            raise PermissionDeniedError(f"{service} serves {needed.value}s only; this token belongs to a {caller.role}")
+        needed = METHODS[method]
+        if needed is Role.NEWCOMER:
+            return stranger
+        proofs, metadata = context.auth_context() or {}, dict(context.invocation_metadata() or ())
+        caller = await self._identify(stranger, proofs, metadata)
+        if needed is None or not caller.may_act_as(needed):
+            whom = f"{needed.value}s" if needed else "nobody"
+            raise RefusedCallerError(f"{caller.action} serves {whom}, and {caller.name} is no such caller", caller)
         return caller
 
-    async def _identify(self, token: str) -> Caller:
-        for role, shared in self._shared.items():
-            if hmac.compare_digest(shared, token.encode()):
-                return Caller(role)
+    async def _identify(self, stranger: Caller, proofs: Mapping[str, Any], metadata: Mapping[str, Any]) -> Caller:
+        presented = next(iter(proofs.get(_CERTIFICATE, ())), None)
+        if presented is not None:
+            return await self._member(stranger, presented)
+        bearer = metadata.get(AUTHORIZATION, "")
+        if isinstance(bearer, str) and bearer.startswith("Bearer "):
+            return await self._operator(stranger, bearer.removeprefix("Bearer "))
+        raise UnauthenticatedError(
+            "neither a certificate nor a token came with the call: members call the port for members with their "
+            "certificate, operators the other one with their token"
+        )
+
+    async def _member(self, stranger: Caller, pem: bytes) -> Caller:
+        serial, digest = _known_by(pem)
         async with self._registry.transaction() as session:
-            observer = await observers.find_by_token(session, token)
-        if observer is None:
-            raise UnauthenticatedError("this token is not known here; ask an operator for a new one")
-        return Caller(Role.OBSERVER, observer.id)
+            found = await certificates.standing(session, serial)
+        if found is None or found.fingerprint != digest:
+            raise UnauthenticatedError("this certificate was not signed here; enrol with a new join token")
+        caller = replace(stranger, role=role_of(found.member), name=found.member, key=serial)
+        if found.revoked or found.expired:
+            fault = "revoked" if found.revoked else "has expired"
+            raise GoneCallerError(f"the certificate of {found.member} {fault}; enrol with a new join token", caller)
+        return caller
+
+    async def _operator(self, stranger: Caller, token: str) -> Caller:
+        async with self._registry.transaction() as session:
+            operator = await operators.find_by_token(session, token)
+        if operator is None:
+            raise UnauthenticatedError("this token is not known here; ask an admin for a new one")
+        name = names.operators.name(operator.id)
+        return replace(stranger, role=Role(operator.role), name=name, key=operator.id)
 
 
-def _token(metadata: Iterable[tuple[str, str | bytes]]) -> str:
-    for key, value in metadata:
-        if key == AUTHORIZATION and isinstance(value, str) and value.startswith("Bearer "):
-            return value.removeprefix("Bearer ")
-    raise UnauthenticatedError("no token came with the call; give the agent, worker or console its token file")
+class RefusedCallerError(PermissionDeniedError):
+    """A known caller asked for what it may not do."""
+
+    def __init__(self, message: str, caller: Caller | None = None) -> None:
+        super().__init__(message)
+        self.caller = caller
+
+
+class GoneCallerError(UnauthenticatedError):
+    """Whoever calls was a member once, or an operator."""
+
+    def __init__(self, message: str, caller: Caller | None = None) -> None:
+        super().__init__(message)
+        self.caller = caller
+
+
+@lru_cache(maxsize=4096)
+def _known_by(pem: bytes) -> tuple[str, str]:
+    """Return the serial and the digest of a certificate; connections show the same one with every call."""
+    certificate = read_certificate(pem)
+    return certificates.serial_text(certificate.serial_number), fingerprint(certificate)

@@ -1,28 +1,36 @@
 """ObserverService: message in, service call, message out."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
 from google.protobuf.json_format import MessageToDict
 
-from bandwatch.artifacts.blobs import BlobStore
-from bandwatch.errors import InvalidArgumentError, NotFoundError
+from bandwatch.artifacts.blobs import Blobs
+from bandwatch.errors import InvalidArgumentError, NotFoundError, PermissionDeniedError
+from bandwatch.identity.keyring import Keyring
 from bandwatch.wire.convert import to_duration_message
 from bandwatch.wire.v1 import observer_service_pb2 as pb
 from bandwatch.wire.v1 import observer_service_pb2_grpc
-from bandwatch.wire.v1.spectrum_pb2 import Origin
+from bandwatch.wire.v1.spectrum_pb2 import CODES_ENCODING_ZSTD, Anomaly, Origin
 from coordinator.notices import Notices, set_within
+from coordinator.registry.callers import current_caller
 from coordinator.registry.session import Registry
 from coordinator.rpc.blobs import blob_chunks
 from coordinator.rpc.edge import Context
-from coordinator.rpc.identity import current_caller
-from coordinator.rpc.messages import desired_message, new_anomaly, new_segment
+from coordinator.rpc.messages.registries import desired_message
+from coordinator.rpc.messages.segments import new_anomaly, new_segment
+from coordinator.rpc.observer_events import EventLimits, EventsPart
+from coordinator.rpc.observer_metadata import MetadataPart
+from coordinator.rpc.observer_statistics import StatisticsPart
 from coordinator.rpc.pipeline import in_batches
+from coordinator.rpc.refusal_log import RefusalLog
+from coordinator.rpc.reports import recorded
 from coordinator.rpc.turnstile import Turnstile
 from coordinator.rpc.validation import first_problem
 from coordinator.services import anomalies, observers, segments
+from coordinator.services.merges import MergeRules
 from coordinator.services.refusals import Refused
 
 RECHECK_S = 30.0
@@ -38,9 +46,10 @@ class ObserverLimits:
     clock_lead: timedelta
     upload_credit_bytes: int
     poll: timedelta
+    merging: MergeRules
 
 
-class ObserverServicer(observer_service_pb2_grpc.ObserverServiceServicer):
+class ObserverServicer(EventsPart, MetadataPart, StatisticsPart, observer_service_pb2_grpc.ObserverServiceServicer):
     """Serves agents."""
 
     def __init__(
@@ -48,17 +57,23 @@ class ObserverServicer(observer_service_pb2_grpc.ObserverServiceServicer):
         registry: Registry,
         notices: Notices,
         *,
-        segment_blobs: BlobStore,
-        model_blobs: BlobStore,
+        segment_blobs: Blobs,
+        model_blobs: Blobs,
         limits: ObserverLimits,
         stopping: asyncio.Event,
+        keyring: Callable[[], Keyring],
+        refusals: RefusalLog,
     ) -> None:
         self._registry = registry
         self._notices = notices
         self._segment_blobs = segment_blobs
         self._model_blobs = model_blobs
         self._limits = limits
+        self._clock_lead = limits.clock_lead
+        self._event_limits = EventLimits(limits.merging, limits.clock_lead)
         self._stopping = stopping
+        self._keyring = keyring
+        self._refusals = refusals
         self._turnstile = Turnstile()
 
     async def Sync(self, request: pb.SyncRequest, context: Context) -> pb.SyncResponse:
@@ -70,6 +85,7 @@ class ObserverServicer(observer_service_pb2_grpc.ObserverServiceServicer):
             desired=desired_message(desired),
             upload_credit_bytes=self._limits.upload_credit_bytes,
             next_poll=to_duration_message(self._limits.poll),
+            renew_certificate=request.authorities_digest not in ("", self._keyring().digest),
         )
 
     async def Watch(self, request: pb.WatchRequest, context: Context) -> AsyncIterator[pb.WatchResponse]:
@@ -107,9 +123,12 @@ class ObserverServicer(observer_service_pb2_grpc.ObserverServiceServicer):
             self._segment_blobs,
             new_segment(request.segment),
             request.codes,
+            packed=request.encoding == CODES_ENCODING_ZSTD,
             caller_id=current_caller.get().observer_id,
             clock_lead=self._limits.clock_lead,
         )
+        if isinstance(admitted, Refused) and admitted.code == PermissionDeniedError.code:
+            await self._refusals.note(current_caller.get(), admitted.code, admitted.reason)
         return request.segment.origin, admitted
 
     async def _store(self, batch: list[tuple[Origin, segments.Admitted | Refused]]) -> list[pb.UploadSegmentsResponse]:
@@ -133,28 +152,13 @@ class ObserverServicer(observer_service_pb2_grpc.ObserverServiceServicer):
     async def ReportAnomalies(self, request: pb.ReportAnomaliesRequest, context: Context) -> pb.ReportAnomaliesResponse:
         """Record anomalies and answer each alone."""
         observer_id = current_caller.get().observer_id
-        problems = [first_problem(anomaly) for anomaly in request.anomalies]
-        sound = [
-            new_anomaly(anomaly, observer_id)
-            for anomaly, problem in zip(request.anomalies, problems, strict=True)
-            if problem is None
-        ]
-        async with self._registry.transaction() as session:
-            answers = iter(await anomalies.record(session, sound, clock_lead=self._limits.clock_lead))
-        refusals = [
-            next(answers) if problem is None else Refused(InvalidArgumentError.code, problem) for problem in problems
-        ]
-        return pb.ReportAnomaliesResponse(
-            outcomes=[
-                pb.AnomalyOutcome(
-                    origin=anomaly.origin,
-                    accepted=refusal is None,
-                    code=refusal.code if refusal else "",
-                    reason=refusal.reason if refusal else "",
-                )
-                for anomaly, refusal in zip(request.anomalies, refusals, strict=True)
-            ]
-        )
+
+        async def record(sound: list[Anomaly]) -> list[Refused | None]:
+            found = [new_anomaly(anomaly, observer_id) for anomaly in sound]
+            async with self._registry.transaction() as session:
+                return await anomalies.record(session, found, clock_lead=self._limits.clock_lead)
+
+        return pb.ReportAnomaliesResponse(outcomes=await recorded(request.anomalies, record))
 
 
 def _upload_response(origin: Origin, outcome: segments.Stored | Refused) -> pb.UploadSegmentsResponse:

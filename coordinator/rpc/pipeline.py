@@ -14,8 +14,9 @@ async def in_batches(
 ) -> AsyncGenerator[list[WorkT], None]:
     """Yield the results of `work` in the order of the requests; each batch holds up to `depth` that came in one go.
 
-    A batch ends early where the sender pauses. At most `depth` requests are in work, those that come while the caller
-    deals with a batch included, so a fast sender waits instead of filling the memory.
+    A batch ends early where the sender pauses, and before a request whose work fails: what came before it is answered,
+    then the error is raised. At most `depth` requests are in work, those that come while the caller deals with a batch
+    included, so a fast sender waits instead of filling the memory.
     """
     room = asyncio.Semaphore(depth)
     begun: deque[asyncio.Future[WorkT]] = deque()
@@ -34,7 +35,12 @@ async def in_batches(
             if begun:
                 batch: list[WorkT] = []
                 while begun and len(batch) < depth:
-                    batch.append(await begun[0])
+                    try:
+                        batch.append(await begun[0])
+                    except Exception:
+                        if batch:
+                            break  # it is awaited again after that, and raises then
+                        raise
                     begun.popleft()
                     room.release()
                 yield batch

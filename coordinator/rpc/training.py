@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 
 from bandwatch import names
-from bandwatch.artifacts.blobs import BlobStore
+from bandwatch.artifacts.blobs import Blobs
 from bandwatch.artifacts.manifest import BlobReference, ModelContent
 from bandwatch.errors import FailedPreconditionError, InvalidArgumentError
 from bandwatch.wire.content import content_from_message
@@ -16,16 +16,14 @@ from coordinator.notices import Notices
 from coordinator.registry.session import Registry
 from coordinator.rpc.blobs import blob_chunks
 from coordinator.rpc.edge import Context
-from coordinator.rpc.messages import (
-    model_message,
-    optional_id,
-    progress_json,
-    release_message,
-    run_message,
-    segment_message,
-)
-from coordinator.services import models, releases, runs
+from coordinator.rpc.messages.models import model_message, release_message
+from coordinator.rpc.messages.runs import progress_json, run_message
+from coordinator.rpc.messages.segments import segment_message
+from coordinator.rpc.messages.words import optional_id
+from coordinator.services import models, releases, rollouts, runs
 from coordinator.services.paging import PageRequest
+from coordinator.services.plans import RolloutPlan
+from coordinator.services.publisher import Publisher
 
 
 class TrainingServicer(training_service_pb2_grpc.TrainingServiceServicer):
@@ -35,11 +33,12 @@ class TrainingServicer(training_service_pb2_grpc.TrainingServiceServicer):
         self,
         registry: Registry,
         notices: Notices,
-        publisher: releases.Publisher,
+        publisher: Publisher,
         *,
-        segment_blobs: BlobStore,
+        segment_blobs: Blobs,
         lease: timedelta,
         attempts: int,
+        rules: rollouts.Rules,
     ) -> None:
         self._registry = registry
         self._notices = notices
@@ -47,6 +46,7 @@ class TrainingServicer(training_service_pb2_grpc.TrainingServiceServicer):
         self._segment_blobs = segment_blobs
         self._lease = lease
         self._attempts = attempts
+        self._rules = rules
 
     async def ClaimRun(self, request: pb.ClaimRunRequest, context: Context) -> pb.ClaimRunResponse:
         """Lease a run to a worker."""
@@ -77,7 +77,7 @@ class TrainingServicer(training_service_pb2_grpc.TrainingServiceServicer):
 
     async def ReadBlob(self, request: pb.ReadBlobRequest, context: Context) -> AsyncIterator[pb.ReadBlobResponse]:
         """Stream the codes of a segment, or a part of a model."""
-        held = self._segment_blobs.contains(request.digest)
+        held = await asyncio.to_thread(self._segment_blobs.contains, request.digest)
         store = self._segment_blobs if held else self._publisher.blobs
         async for chunk in blob_chunks(store, request.digest, request.offset):
             yield pb.ReadBlobResponse(chunk=chunk)
@@ -90,7 +90,7 @@ class TrainingServicer(training_service_pb2_grpc.TrainingServiceServicer):
         if first is None or first.WhichOneof("part") != "reference":
             raise InvalidArgumentError("the first message must carry the blob's reference")
         reference = BlobReference(digest=first.reference.digest, size_bytes=first.reference.size_bytes)
-        if self._publisher.blobs.contains(reference.digest):
+        if await asyncio.to_thread(self._publisher.blobs.contains, reference.digest):
             return pb.WriteBlobResponse(already_stored=True)
         content = bytearray()
         async for part in request_iterator:
@@ -116,7 +116,7 @@ class TrainingServicer(training_service_pb2_grpc.TrainingServiceServicer):
     async def FinishRun(self, request: pb.FinishRunRequest, context: Context) -> pb.FinishRunResponse:
         """Register the model and, if the run says so, release it, unless it is a student no better than its parent."""
         content = content_from_message(request.content)
-        self._require_blobs(content)
+        await asyncio.to_thread(self._require_blobs, content)
         run_id = names.runs.id(request.lease.run)
         response = pb.FinishRunResponse()
         concerned: list[str] = []
@@ -127,7 +127,10 @@ class TrainingServicer(training_service_pb2_grpc.TrainingServiceServicer):
             if run.release_on_success and model.trained_content.beats_parent:
                 released = await releases.current_of(session, model.id)
                 if released is None:
-                    released, concerned = await releases.release(session, self._publisher, model.id)
+                    plan = RolloutPlan.from_json(run.plan) if run.plan else None
+                    changed = await rollouts.start(session, self._publisher, model.id, plan, self._rules)
+                    released, concerned = changed.release, changed.concerned
+                    run.release_serial = released.serial
                 response.release.CopyFrom(release_message(released))
             response.model.CopyFrom(model_message(model))
         self._notices.hint(concerned)
@@ -136,7 +139,7 @@ class TrainingServicer(training_service_pb2_grpc.TrainingServiceServicer):
     async def ImportModel(self, request: pb.ImportModelRequest, context: Context) -> pb.ImportModelResponse:
         """Register a model that no run made."""
         content = content_from_message(request.content)
-        self._require_blobs(content)
+        await asyncio.to_thread(self._require_blobs, content)
         async with self._registry.transaction() as session:
             model = await models.import_model(session, names.bands.id(request.band), content)
         return pb.ImportModelResponse(model=model_message(model))

@@ -32,6 +32,7 @@ class NewAnomaly:
     false_alarm_rate: float
     model_id: str
     serial: int
+    rung: str = ""
 
 
 async def record(

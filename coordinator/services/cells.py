@@ -1,5 +1,7 @@
 """The registries of bands and cells."""
 
+from typing import NamedTuple
+
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -7,6 +9,14 @@ from bandwatch import names
 from bandwatch.errors import AlreadyExistsError, FailedPreconditionError, NotFoundError
 from coordinator.registry.entities import Band, Cell, LinkDirection
 from coordinator.services.paging import Page, PageRequest, read_page
+
+
+class Place(NamedTuple):
+    """Where a cell serves: its middle and its reach."""
+
+    latitude_deg: float
+    longitude_deg: float
+    radius_m: float
 
 
 async def create_band(
@@ -44,7 +54,9 @@ async def get_band(session: AsyncSession, band_id: str) -> Band:
     return band
 
 
-async def create_cell(session: AsyncSession, *, cell_id: str, title: str, band_id: str) -> Cell:
+async def create_cell(
+    session: AsyncSession, *, cell_id: str, title: str, band_id: str, place: Place | None = None
+) -> Cell:
     """Register a cell on a band.
 
     Raises:
@@ -56,10 +68,29 @@ async def create_cell(session: AsyncSession, *, cell_id: str, title: str, band_i
         raise FailedPreconditionError(f"{names.bands.name(band_id)} is not registered; create it before its cells")
     if await session.get(Cell, cell_id):
         raise AlreadyExistsError(f"{name} exists already; choose another identifier")
-    cell = Cell(id=cell_id, title=title, band_id=band_id)
+    cell = Cell(id=cell_id, title=title, band_id=band_id, **(place._asdict() if place else {}))
     session.add(cell)
     await session.flush()
     await session.refresh(cell)
+    return cell
+
+
+async def change_cell(session: AsyncSession, *, cell_id: str, title: str, band_id: str, place: Place | None) -> Cell:
+    """Replace a cell's title and place.
+
+    Raises:
+        NotFoundError: There is none of that name.
+        FailedPreconditionError: It lies on another band, which cannot change: its models and data belong to that band.
+    """
+    cell = await get_cell(session, cell_id)
+    if cell.band_id != band_id:
+        raise FailedPreconditionError(
+            f"{names.cells.name(cell_id)} lies on {names.bands.name(cell.band_id)} and stays there; "
+            "create another cell on the other band"
+        )
+    cell.title = title
+    cell.latitude_deg, cell.longitude_deg, cell.radius_m = place or (None, None, None)
+    await session.flush()
     return cell
 
 

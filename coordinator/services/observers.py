@@ -1,18 +1,20 @@
 """Observers: who they are, what they are to be, and what they say they are."""
 
-import hashlib
-import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bandwatch import names
 from bandwatch.errors import AlreadyExistsError, ConflictError, FailedPreconditionError, NotFoundError
-from coordinator.registry.entities import Band, Cell, Mobility, Observer, Release
-from coordinator.services import releases
+from coordinator.registry.entities import Band, Cell, Mobility, Observer, Release, Trust
+from coordinator.registry.incidents import SelfTest
+from coordinator.registry.policies import CaptureOrder
+from coordinator.services import captures, neighbours, rollouts, self_tests
+from coordinator.services.neighbours import Neighbour
 from coordinator.services.paging import Page, PageRequest, read_page
 
 DEFAULT_TRAINING_TARGET = timedelta(minutes=5)
@@ -21,17 +23,18 @@ DEFAULT_TRAINING_TARGET = timedelta(minutes=5)
 
 @dataclass(frozen=True)
 class DesiredState:
-    """What an observer is to be: its cell on its band, the release to run, and how much to upload for training."""
+    """What an observer is to be: its cell on its band, what is to run there, and the cells that it may come to."""
 
     observer: Observer
     cell: Cell
     band: Band
     release: Release | None
-
-
-def token_digest(token: str) -> str:
-    """Return what is kept of a token."""
-    return hashlib.sha256(token.encode()).hexdigest()
+    self_test: SelfTest | None = None
+    teacher: Release | None = None
+    global_release: Release | None = None
+    shadow: Release | None = None
+    neighbours: tuple[Neighbour, ...] = ()
+    capture: CaptureOrder | None = None
 
 
 async def create(
@@ -42,8 +45,10 @@ async def create(
     cell_id: str,
     mobility: Mobility,
     training_target: timedelta | None,
-) -> tuple[Observer, str]:
-    """Register an observer and return it with its token, of which only a digest is kept.
+    trust: Trust = Trust.PROBATION,
+    upload_budget_bytes: int = 0,
+) -> Observer:
+    """Register an observer, on probation unless it is trusted from the start.
 
     Raises:
         AlreadyExistsError: An observer of that name exists.
@@ -53,33 +58,28 @@ async def create(
     await _require_cell(session, cell_id)
     if await session.get(Observer, observer_id):
         raise AlreadyExistsError(f"{name} exists already; choose another identifier")
-    token = secrets.token_urlsafe(32)
     observer = Observer(
         id=observer_id,
         title=title,
         cell_id=cell_id,
         mobility=mobility,
         training_target=DEFAULT_TRAINING_TARGET if training_target is None else training_target,
-        token_digest=token_digest(token),
+        trust=trust,
+        upload_budget_bytes=upload_budget_bytes,
     )
     session.add(observer)
     await session.flush()
     await session.refresh(observer)
-    return observer, token
+    return observer
 
 
-async def find_by_token(session: AsyncSession, token: str) -> Observer | None:
-    """Return the observer that a token belongs to."""
-    return await session.scalar(select(Observer).where(Observer.token_digest == token_digest(token)))
-
-
-async def get(session: AsyncSession, observer_id: str) -> Observer:
-    """Read an observer.
+async def get(session: AsyncSession, observer_id: str, *, lock: bool = False) -> Observer:
+    """Read an observer, and keep others from changing it until the transaction ends where that is asked for.
 
     Raises:
         NotFoundError: There is none of that name.
     """
-    observer = await session.get(Observer, observer_id)
+    observer = await session.get(Observer, observer_id, with_for_update=lock or None)
     if observer is None:
         raise NotFoundError(f"{names.observers.name(observer_id)} is not registered; create it first")
     return observer
@@ -102,6 +102,7 @@ async def change(
     cell_id: str,
     mobility: Mobility,
     training_target: timedelta | None,
+    upload_budget_bytes: int,
 ) -> Observer:
     """Replace what an operator may edit, if the observer still is at that revision.
 
@@ -119,6 +120,7 @@ async def change(
             cell_id=cell_id,
             mobility=mobility,
             training_target=DEFAULT_TRAINING_TARGET if training_target is None else training_target,
+            upload_budget_bytes=upload_budget_bytes,
             revision=Observer.revision + 1,
         )
         .returning(Observer)
@@ -154,13 +156,49 @@ async def desired_state(session: AsyncSession, observer: Observer) -> DesiredSta
     cell, band = (
         await session.execute(select(Cell, Band).join(Band, Band.id == Cell.band_id).where(Cell.id == observer.cell_id))
     ).one()
-    release = await releases.in_force(session, band_id=band.id, cell_id=cell.id)
-    return DesiredState(observer, cell, band, release)
+    assigned = await rollouts.assigned(session, observer.id, cell_id=cell.id, band_id=band.id)
+    teachers = await neighbours.list_teachers(session, [band.id])
+    return DesiredState(
+        observer,
+        cell,
+        band,
+        assigned.release,
+        await self_tests.ordered_from(session, observer.id),
+        teacher=neighbours.below(assigned.release, teachers.get(band.id)),
+        global_release=teachers.get(None),
+        shadow=assigned.shadow,
+        neighbours=tuple(await neighbours.list_neighbours(session, observer, cell)),
+        capture=await captures.in_force(session, observer.id, cell.id),
+    )
+
+
+async def desired_release(session: AsyncSession, observer: Observer) -> Release | None:
+    """Return the release that an observer is to run in its own cell."""
+    cell = await session.get_one(Cell, observer.cell_id)
+    return (await rollouts.assigned(session, observer.id, cell_id=cell.id, band_id=cell.band_id)).release
+
+
+async def raise_revisions_of_moving(session: AsyncSession, cell_id: str) -> list[str]:
+    """Give the observers that may come to a cell, and those of it, a new desired state, and return them."""
+    changed = await session.scalars(
+        update(Observer)
+        .where(or_(Observer.mobility != Mobility.STATIC, Observer.cell_id == cell_id))
+        .values(revision=Observer.revision + 1)
+        .returning(Observer.id)
+        .execution_options(synchronize_session=False)
+    )
+    return list(changed)
 
 
 async def revision_of(session: AsyncSession, observer_id: str) -> int | None:
     """Return the revision of an observer's desired state."""
     return await session.scalar(select(Observer.revision).where(Observer.id == observer_id))
+
+
+async def revisions_of(session: AsyncSession, observer_ids: Sequence[str]) -> dict[str, int]:
+    """Return the revisions of the desired states of observers."""
+    rows = await session.execute(select(Observer.id, Observer.revision).where(Observer.id.in_(observer_ids)))
+    return {row.id: row.revision for row in rows}
 
 
 async def _require_cell(session: AsyncSession, cell_id: str) -> None:

@@ -3,17 +3,17 @@
 import secrets
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
-from datetime import timedelta
-from typing import Final
+from datetime import datetime
+from typing import Any, Final
 
-from sqlalchemy import ColumnElement, and_, func, insert, select
+from sqlalchemy import insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bandwatch import names
 from bandwatch.errors import AlreadyExistsError, FailedPreconditionError, NotFoundError
-from bandwatch.spectrogram.bands import FRAME_SECONDS, TARGET_FRAMES
-from coordinator.registry.entities import Cell, Purpose, RunKind, RunSegment, Segment, TrainingRun
-from coordinator.services import cells, models, releases
+from coordinator.registry.entities import Cell, RunKind, RunSegment, Segment, TrainingRun
+from coordinator.services import cells, gate, models, releases
+from coordinator.services.gate import DataRules
 
 MOST_TEACHERS: Final = 16
 """Teachers that one student chooses among, at most."""
@@ -47,16 +47,6 @@ class StudentOrder:
     """Whether the order named no teacher, and got those that were in force when it was given."""
 
 
-@dataclass(frozen=True)
-class DataRules:
-    """Which segments may train, and how much of the newest data a run takes."""
-
-    clipped_share_limit: float
-    anomalous_share_limit: float
-    teacher_data: timedelta
-    student_data: timedelta
-
-
 async def order(
     session: AsyncSession,
     wanted: TeacherOrder | StudentOrder,
@@ -65,6 +55,9 @@ async def order(
     run_id: str,
     release_on_success: bool,
     seed: int,
+    plan: dict[str, Any] | None = None,
+    deadline_at: datetime | None = None,
+    policy_id: str | None = None,
 ) -> TrainingRun:
     """Order a run and freeze its list of segments. Ordering again under the same identifier gives the same run.
 
@@ -85,7 +78,7 @@ async def order(
     if isinstance(wanted, StudentOrder):
         wanted = await _with_teachers(session, wanted)
     limit = rules.teacher_data if kind is RunKind.TEACHER else rules.student_data
-    chosen = await _choose_segments(session, cell_ids, rules, limit)
+    chosen = await gate.choose(session, cell_ids, rules, limit)
     run = TrainingRun(
         id=run_id,
         kind=kind,
@@ -93,22 +86,28 @@ async def order(
         release_on_success=release_on_success,
         seed=seed,
         segment_count=len(chosen),
+        plan=plan,
+        deadline_at=deadline_at,
+        policy_id=policy_id,
     )
     session.add(run)
     await session.flush()
-    rows = [
+    await session.execute(insert(RunSegment), _list_of(run_id, chosen))
+    await session.refresh(run)
+    return run
+
+
+def _list_of(run_id: str, chosen: Sequence[Segment]) -> list[dict[str, Any]]:
+    return [
         {
             "run_id": run_id,
             "position": position,
-            "observer_id": s.observer_id,
-            "boot_id": s.boot_id,
-            "sequence": s.sequence,
+            "observer_id": segment.observer_id,
+            "boot_id": segment.boot_id,
+            "sequence": segment.sequence,
         }
-        for position, s in enumerate(chosen)
+        for position, segment in enumerate(chosen)
     ]
-    await session.execute(insert(RunSegment), rows)
-    await session.refresh(run)
-    return run
 
 
 def order_of(run: TrainingRun) -> TeacherOrder | StudentOrder:
@@ -131,7 +130,7 @@ async def _with_teachers(session: AsyncSession, wanted: StudentOrder) -> Student
     """Return an order whose teachers exist; where it names none, those in force now are its teachers from now on."""
     for teacher_id in wanted.teacher_ids:
         await models.get(session, teacher_id)
-    if wanted.teacher_ids:
+    if wanted.teacher_ids or wanted.teachers_found:
         return wanted
     found = await releases.models_in_force(session, outside_cell=wanted.cell_id, limit=MOST_TEACHERS)
     if not found and WITHOUT_TEACHER not in wanted.families:
@@ -155,53 +154,3 @@ async def _cells_of(session: AsyncSession, wanted: TeacherOrder | StudentOrder) 
             "a teacher learns from cells of its own band"
         )
     return sorted(wanted.cell_ids or of_band)
-
-
-def _refusals(rules: DataRules) -> dict[str, ColumnElement[bool]]:
-    """Why a segment may not train, by reason."""
-    scored = Segment.frame_count / float(TARGET_FRAMES)  # windows that predict every frame once
-    return {
-        "not uploaded for training": Segment.purpose != Purpose.TRAINING,
-        "lost samples": Segment.lost_samples > 0,
-        "clipped": Segment.clipped_share > rules.clipped_share_limit,
-        "noise only": Segment.noise_only.is_(True),
-        "flagged as anomalous": Segment.anomalous_windows > rules.anomalous_share_limit * scored,
-    }
-
-
-async def _choose_segments(
-    session: AsyncSession, cell_ids: Sequence[str], rules: DataRules, limit: timedelta
-) -> Sequence[Segment]:
-    refusals = _refusals(rules)
-    eligible = and_(Segment.cell_id.in_(cell_ids), *(~refusal for refusal in refusals.values()))
-    newest = (
-        await session.scalars(select(Segment).where(eligible).order_by(Segment.start_at.desc()).limit(20_000))
-    ).all()
-    chosen: list[Segment] = []
-    left = limit.total_seconds() / FRAME_SECONDS
-    for segment in newest:
-        if left <= 0:
-            break
-        chosen.append(segment)
-        left -= segment.frame_count
-    if not chosen:
-        raise FailedPreconditionError(await _why_nothing_trains(session, cell_ids, refusals))
-    return sorted(chosen, key=lambda s: (s.start_at, s.observer_id, s.sequence))
-
-
-async def _why_nothing_trains(
-    session: AsyncSession, cell_ids: Sequence[str], refusals: dict[str, ColumnElement[bool]]
-) -> str:
-    counts = (
-        await session.execute(
-            select(func.count(), *(func.count().filter(refusal) for refusal in refusals.values())).where(
-                Segment.cell_id.in_(cell_ids)
-            )
-        )
-    ).one()
-    places = ", ".join(names.cells.name(cell_id) for cell_id in cell_ids) or "the band, which has no cells"
-    reasons = ", ".join(f"{count} {reason}" for reason, count in zip(refusals, counts[1:], strict=True) if count)
-    return (
-        f"no segment of {places} may train ({counts[0]} stored{': ' + reasons if reasons else ''}); "
-        "let observers of the cell upload clean data first"
-    )

@@ -1,74 +1,90 @@
-"""Releases: which model runs where, signed, one in force per cell and per band."""
+"""Releases: which model runs where, signed, one in force for each cell, each band, and for bands without one."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any, Final
 
-from sqlalchemy import or_, select, text, update
+import structlog
+from sqlalchemy import ColumnElement, and_, func, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bandwatch import names
-from bandwatch.artifacts.blobs import BlobStore
 from bandwatch.artifacts.manifest import Manifest
-from bandwatch.artifacts.signing import SigningKey
 from bandwatch.errors import NotFoundError
-from coordinator.registry.entities import Cell, Model, Observer, Release, ReleaseState
+from coordinator.registry.entities import Model, Release, ReleaseState
 from coordinator.services.paging import Page, PageRequest, read_page
+from coordinator.services.publisher import Publisher
+
+ON_THE_WAY: Final = (ReleaseState.CANDIDATE, ReleaseState.SHADOW, ReleaseState.CANARY)
+"""States of a release that is not yet in force."""
+_OFFERED: Final = (ReleaseState.CANARY, ReleaseState.ACTIVE, ReleaseState.SUPERSEDED, ReleaseState.ROLLED_BACK)
+"""States of a release that observers may have put in force at some time."""
+
+_log: Final = structlog.get_logger()
 
 
 @dataclass(frozen=True)
-class Publisher:
-    """What it takes to release: the key that signs, and the store that observers fetch from."""
+class Target:
+    """Whom a release serves: one cell, the cells of a band that have no student, or the bands that have no teacher."""
 
-    key: SigningKey
-    blobs: BlobStore
+    band_id: str | None
+    cell_id: str | None
+
+    @classmethod
+    def of(cls, release: Release) -> "Target":
+        """Return whom a release serves."""
+        return cls(release.band_id, release.cell_id)
+
+    @property
+    def wider(self) -> "list[Target]":
+        """The targets that serve where this one has nothing, the narrowest first."""
+        targets = [Target(self.band_id, None)] if self.cell_id else []
+        return [*targets, Target(None, None)] if self.band_id else []
 
 
-async def release(session: AsyncSession, publisher: Publisher, model_id: str) -> tuple[Release, list[str]]:
-    """Sign a model with a new serial and put it in force; return the release and the observers that it concerns.
+async def lock(session: AsyncSession) -> None:
+    """Let one release at a time be made or moved, so that serials come into force in their order."""
+    await session.execute(text("SELECT pg_advisory_xact_lock(hashtext('releases'))"))
 
-    Releasing an older model again gives it a new serial, so observers take it: that is how one goes back.
 
-    Raises:
-        NotFoundError: There is no such model.
-    """
-    model = await session.get(Model, model_id)
-    if model is None:
-        raise NotFoundError(f"{names.models.name(model_id)} does not exist; list the models to see which do")
-    # One release at a time per band, so that serials are handed out in the order in which they come into force.
-    await session.execute(text("SELECT pg_advisory_xact_lock(hashtext(:band))"), {"band": f"release {model.band_id}"})
+async def issue(
+    session: AsyncSession,
+    publisher: Publisher,
+    model: Model,
+    target: Target,
+    *,
+    plan: dict[str, Any],
+    reason: str,
+    state: ReleaseState = ReleaseState.CANDIDATE,
+) -> Release:
+    """Sign a model with a new serial, as a candidate unless told otherwise. Hold the lock."""
     serial = await session.scalar(text("SELECT nextval(pg_get_serial_sequence('releases', 'serial'))"))
-    manifest = _manifest(model, int(serial or 0))
-    reference = publisher.blobs.write(publisher.key.seal(manifest.to_bytes()))
-    await session.execute(
-        update(Release)
-        .where(
-            Release.band_id == model.band_id,
-            Release.cell_id.is_not_distinct_from(model.cell_id),
-            Release.state == ReleaseState.ACTIVE,
-        )
-        .values(state=ReleaseState.SUPERSEDED)
-    )
+    manifest = _manifest(model, target, int(serial or 0))
+    reference = await publisher.publish(session, manifest)
     made = Release(
         serial=manifest.serial,
         model_id=model.id,
-        band_id=model.band_id,
-        cell_id=model.cell_id,
-        state=ReleaseState.ACTIVE,
+        band_id=target.band_id,
+        cell_id=target.cell_id,
+        state=state,
+        plan=plan,
+        reason=reason,
         manifest_digest=reference.digest,
         manifest_bytes=reference.size_bytes,
     )
     session.add(made)
     await session.flush()
     await session.refresh(made)
-    return made, await _raise_revisions(session, model)
+    _say(made)
+    return made
 
 
-def _manifest(model: Model, serial: int) -> Manifest:
+def _manifest(model: Model, target: Target, serial: int) -> Manifest:
     return Manifest(
         serial=serial,
         model=names.models.name(model.id),
-        band=names.bands.name(model.band_id),
-        cell=names.cells.name(model.cell_id) if model.cell_id else None,
+        band=names.bands.name(target.band_id) if target.band_id else None,
+        cell=names.cells.name(target.cell_id) if target.cell_id else None,
         parent=names.models.name(model.parent_id) if model.parent_id else None,
         run=names.runs.name(model.run_id) if model.run_id else "",
         content=model.trained_content,
@@ -76,30 +92,95 @@ def _manifest(model: Model, serial: int) -> Manifest:
     )
 
 
-async def _raise_revisions(session: AsyncSession, model: Model) -> list[str]:
-    cells = select(Cell.id).where(Cell.band_id == model.band_id)
-    if model.cell_id:
-        cells = cells.where(Cell.id == model.cell_id)
-    changed = await session.scalars(
-        update(Observer)
-        .where(Observer.cell_id.in_(cells))
-        .values(revision=Observer.revision + 1)
-        .returning(Observer.id)
-        .execution_options(synchronize_session=False)
+async def enter(session: AsyncSession, release: Release, state: ReleaseState, reason: str) -> None:
+    """Move a release to another state, with the reason."""
+    release.state, release.reason = state, reason
+    release.state_at = await session.scalar(select(func.now())) or datetime.now(UTC)
+    if state is ReleaseState.ACTIVE:
+        release.active_at = release.state_at
+    await session.flush()
+    _say(release)
+
+
+def _say(release: Release) -> None:
+    _log.info(
+        "a release is in another state",
+        release=names.releases.name(str(release.serial)),
+        model=names.models.name(release.model_id),
+        band=release.band_id or "",
+        cell=release.cell_id or "",
+        state=release.state.value,
+        reason=release.reason,
     )
-    return list(changed)
 
 
-async def in_force(session: AsyncSession, *, band_id: str, cell_id: str) -> Release | None:
-    """Return the release for a cell: its student's, else its band's teacher's, else none."""
-    found = await session.scalars(
-        select(Release).where(
-            Release.band_id == band_id,
-            Release.state == ReleaseState.ACTIVE,
-            or_(Release.cell_id == cell_id, Release.cell_id.is_(None)),
+async def get(session: AsyncSession, serial: int) -> Release:
+    """Read a release.
+
+    Raises:
+        NotFoundError: There is none of that number.
+    """
+    release = await session.get(Release, serial)
+    if release is None:
+        raise NotFoundError(f"releases/{serial} does not exist; list the releases to see which do")
+    return release
+
+
+async def active_of(session: AsyncSession, target: Target) -> Release | None:
+    """Return the release in force for exactly this target."""
+    return await session.scalar(select(Release).where(serves(target), Release.state == ReleaseState.ACTIVE))
+
+
+async def on_the_way_to(session: AsyncSession, target: Target) -> Release | None:
+    """Return the release that is on its way into force for exactly this target."""
+    return await session.scalar(select(Release).where(serves(target), Release.state.in_(ON_THE_WAY)))
+
+
+async def all_on_the_way(session: AsyncSession) -> list[Release]:
+    """Return every release that is on its way into force, the oldest first."""
+    return list(await session.scalars(select(Release).where(Release.state.in_(ON_THE_WAY)).order_by(Release.serial)))
+
+
+async def serving(session: AsyncSession, target: Target) -> Release | None:
+    """Return the release in force for a target, or for the narrowest wider one that has any."""
+    for candidate in (target, *target.wider):
+        found = await active_of(session, candidate)
+        if found is not None:
+            return found
+    return None
+
+
+async def before(session: AsyncSession, release: Release) -> Release | None:
+    """Return the newest release that was in force for the same target before this one, with another model."""
+    return await session.scalar(
+        select(Release)
+        .where(
+            serves(Target.of(release)),
+            Release.state == ReleaseState.SUPERSEDED,
+            Release.active_at.is_not(None),
+            Release.serial < release.serial,
+            Release.model_id != release.model_id,
         )
+        .order_by(Release.serial.desc())
+        .limit(1)
     )
-    return max(found, key=lambda candidate: candidate.cell_id is not None, default=None)
+
+
+async def was_overtaken(session: AsyncSession, release: Release) -> bool:
+    """Tell whether observers that are to run this release may have had a newer one, and would refuse its serial."""
+    same_band = Release.band_id == release.band_id
+    overlaps = or_(Release.band_id.is_(None), same_band) if release.band_id else Release.serial.is_not(None)
+    if release.cell_id:
+        overlaps = and_(overlaps, or_(Release.cell_id.is_(None), Release.cell_id == release.cell_id))
+    newer = select(Release.serial).where(Release.serial > release.serial, Release.state.in_(_OFFERED), overlaps)
+    return bool(await session.scalar(select(newer.exists())))
+
+
+def serves(target: Target) -> ColumnElement[bool]:
+    """Select releases of exactly this target."""
+    return and_(
+        Release.band_id.is_not_distinct_from(target.band_id), Release.cell_id.is_not_distinct_from(target.cell_id)
+    )
 
 
 async def models_in_force(session: AsyncSession, *, outside_cell: str, limit: int) -> list[str]:
@@ -107,7 +188,8 @@ async def models_in_force(session: AsyncSession, *, outside_cell: str, limit: in
     found = await session.scalars(
         select(Release.model_id)
         .where(Release.state == ReleaseState.ACTIVE, Release.cell_id.is_distinct_from(outside_cell))
-        .order_by(Release.serial.desc())
+        .group_by(Release.model_id)
+        .order_by(func.max(Release.serial).desc())
         .limit(limit)
     )
     return list(found)

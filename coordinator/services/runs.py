@@ -2,7 +2,7 @@
 
 import secrets
 from datetime import timedelta
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import and_, func, or_, select, text, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -21,6 +21,11 @@ from coordinator.registry.entities import (
 from coordinator.services import models
 from coordinator.services.orders import StudentOrder, order_of
 from coordinator.services.paging import Page, PageRequest, read_page
+
+LONGEST: Final = timedelta(hours=6)
+"""A run that was given no deadline has this long from its first claim."""
+OPEN: Final = (RunState.QUEUED, RunState.RUNNING)
+"""States of a run that has not ended."""
 
 
 async def claim(session: AsyncSession, run_id: str, worker: str, *, lease: timedelta, attempts: int) -> TrainingRun:
@@ -44,6 +49,7 @@ async def claim(session: AsyncSession, run_id: str, worker: str, *, lease: timed
             lease_until=func.now() + lease,
             worker=worker,
             started_at=func.coalesce(TrainingRun.started_at, func.now()),
+            deadline_at=func.coalesce(TrainingRun.deadline_at, func.now() + LONGEST),
         )
         .returning(TrainingRun)
     )
@@ -61,7 +67,7 @@ async def hold(session: AsyncSession, run_id: str, fence: int) -> TrainingRun:
     """Return a run that the caller still owns, locked until the transaction ends.
 
     Raises:
-        ConflictError: Somebody else owns it now, or it has ended.
+        ConflictError: Somebody else owns it now, or it has ended, as one that was cancelled.
     """
     run: TrainingRun | None = await session.scalar(
         select(TrainingRun)
@@ -69,7 +75,7 @@ async def hold(session: AsyncSession, run_id: str, fence: int) -> TrainingRun:
         .with_for_update()
     )
     if run is None:
-        raise ConflictError(f"the lease on {names.runs.name(run_id)} was lost to another attempt; stop this one")
+        raise ConflictError(f"the lease on {names.runs.name(run_id)} was lost, or the run has ended; stop this attempt")
     return run
 
 
@@ -167,6 +173,42 @@ async def fail(
     else:
         run.state, run.ended_at = RunState.FAILED, await session.scalar(select(func.now()))
     return run
+
+
+async def cancel(session: AsyncSession, run_id: str) -> TrainingRun:
+    """End a run before it is done. Its worker hears of it when it renews its lease next. Doing it again is harmless.
+
+    Raises:
+        NotFoundError: There is no such run.
+        FailedPreconditionError: It has ended otherwise.
+    """
+    ended: TrainingRun | None = await session.scalar(
+        update(TrainingRun)
+        .where(TrainingRun.id == run_id, TrainingRun.state.in_(OPEN))
+        .values(state=RunState.CANCELLED, ended_at=func.now(), lease_until=None)
+        .returning(TrainingRun)
+    )
+    run = ended or await get(session, run_id)
+    if run.state is not RunState.CANCELLED:
+        raise FailedPreconditionError(f"{names.runs.name(run_id)} has {run.state.value} already; nothing to cancel")
+    return run
+
+
+async def end_overdue(session: AsyncSession) -> list[str]:
+    """End runs whose deadline is over, and return their identifiers."""
+    ended = await session.scalars(
+        update(TrainingRun)
+        .where(TrainingRun.state.in_(OPEN), TrainingRun.deadline_at < func.now())
+        .values(
+            state=RunState.FAILED,
+            ended_at=func.now(),
+            lease_until=None,
+            last_error=func.concat_ws("; before that: ", "not done by its deadline", TrainingRun.last_error),
+        )
+        .returning(TrainingRun.id)
+        .execution_options(synchronize_session=False)
+    )
+    return list(ended)
 
 
 async def end_poisoned(session: AsyncSession, *, attempts: int) -> list[str]:

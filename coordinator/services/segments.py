@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bandwatch import names
-from bandwatch.artifacts.blobs import BlobStore
+from bandwatch.artifacts.blobs import Blobs
 from bandwatch.errors import (
     AlreadyExistsError,
     BandwatchError,
@@ -22,6 +22,7 @@ from bandwatch.errors import (
     PermissionDeniedError,
 )
 from bandwatch.spectrogram.bands import FRAME_BINS, FRAME_SECONDS
+from bandwatch.wire.codes import decompress_codes
 from coordinator.registry.entities import Cell, Purpose, Segment
 from coordinator.services.paging import Page, PageRequest, read_page
 from coordinator.services.refusals import Refused
@@ -51,6 +52,8 @@ class NewSegment:
     scored_by_serial: int
     anomalous_windows: int
     codes_digest: str
+    gain_changed: bool = False
+    self_test_id: str | None = None
 
     @property
     def key(self) -> _Key:
@@ -132,16 +135,23 @@ class Stored:
 
 
 async def admit(
-    blobs: BlobStore, segment: NewSegment, codes: bytes, *, caller_id: str, clock_lead: timedelta
+    blobs: Blobs, segment: NewSegment, codes: bytes, *, packed: bool, caller_id: str, clock_lead: timedelta
 ) -> Admitted | Refused:
-    """Check a segment and make its blob durable."""
-    return await asyncio.to_thread(_admit, blobs, segment, codes, caller_id, clock_lead)
+    """Check a segment, whose codes may have come compressed, and make its blob of plain codes durable."""
+    return await asyncio.to_thread(_admit, blobs, segment, codes, packed, caller_id, clock_lead)
 
 
 def _admit(
-    blobs: BlobStore, segment: NewSegment, codes: bytes, caller_id: str, clock_lead: timedelta
+    blobs: Blobs,
+    segment: NewSegment,
+    codes: bytes,
+    packed: bool,  # noqa: FBT001 - handed on by position to the thread
+    caller_id: str,
+    clock_lead: timedelta,
 ) -> Admitted | Refused:
     try:
+        if packed:
+            codes = decompress_codes(codes, segment.frame_count * FRAME_BINS)
         check(segment, codes, caller_id=caller_id, clock_lead=clock_lead)
     except BandwatchError as error:
         return Refused(error.code, error.message)
@@ -194,6 +204,18 @@ def _outcome(segment: NewSegment, known_cells: set[str], held: dict[_Key, str], 
             "two agents share one identity, or a disk was restored; start the agent with a fresh spool",
         )
     return Stored(before=before)
+
+
+async def get(session: AsyncSession, observer_id: str, boot_id: str, sequence: int) -> Segment:
+    """Read a segment.
+
+    Raises:
+        NotFoundError: There is none of that identity.
+    """
+    segment = await session.get(Segment, (observer_id, boot_id, sequence))
+    if segment is None:
+        raise NotFoundError(f"{names.segment_name(observer_id, boot_id, sequence)} is not stored here")
+    return segment
 
 
 async def list_segments(

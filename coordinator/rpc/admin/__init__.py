@@ -1,0 +1,1 @@
+"""AdminService, one desk for each kind of thing: message in, service call, message out."""

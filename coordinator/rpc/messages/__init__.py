@@ -1,0 +1,1 @@
+"""Rows as messages and messages as the inputs of services."""

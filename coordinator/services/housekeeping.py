@@ -1,0 +1,49 @@
+"""What the schedule does by itself at times, each chore in a transaction of its own: one failure stops no other."""
+
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from bandwatch.errors import UnavailableError
+from coordinator.registry.session import Registry
+from coordinator.services import runs
+
+_log: Final = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Chore:
+    """A piece of work, and how often it is due."""
+
+    name: str
+    every_s: float
+    work: Callable[[AsyncSession], Awaitable[Any]]
+
+
+class Housekeeping:
+    """Does chores when they are due. Of several schedulers, one does them at a time."""
+
+    def __init__(self, registry: Registry, chores: Sequence[Chore]) -> None:
+        self._registry = registry
+        self._due_at = dict.fromkeys(chores, 0.0)
+
+    async def look_after(self) -> None:
+        """Do what is due. A chore that fails is logged, and the others and its next time come."""
+        for chore, due_at in list(self._due_at.items()):
+            if time.monotonic() >= due_at:
+                self._due_at[chore] = time.monotonic() + chore.every_s
+                await self._do(chore)
+
+    async def _do(self, chore: Chore) -> None:
+        try:
+            async with self._registry.transaction() as session:
+                if await runs.try_scheduler_lock(session):
+                    await chore.work(session)
+        except UnavailableError as error:
+            _log.warning("a chore of the schedule is postponed", chore=chore.name, reason=error.message)
+        except Exception:  # noqa: BLE001 - logged with its stack; the other chores and the next time must come
+            _log.exception("a chore of the schedule failed", chore=chore.name)
