@@ -7,7 +7,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from bandwatch.errors import BandwatchError
+from bandwatch.errors import BandwatchError, InvalidArgumentError
 from observer_agent.settings import ENVIRONMENT_PREFIX, AgentSettings
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -22,16 +22,18 @@ def describe() -> None:
     """The agent on an observer: radio in, anomalies out."""
 
 
-@app.command(epilog=f"Every setting can come from the environment instead, such as {ENVIRONMENT_PREFIX}COORDINATOR.")
+@app.command(epilog=f"Every setting can come from the environment instead, such as {ENVIRONMENT_PREFIX}DATA_DIR.")
 def run(  # settings that people change often; the others come from the environment
     *,
-    coordinator: Annotated[str | None, _option("coordinator")] = None,
-    observer: Annotated[str | None, _option("observer")] = None,
-    token_file: Annotated[Path | None, _option("token_file")] = None,
-    trusted_keys: Annotated[Path | None, _option("trusted_keys")] = None,
     data_dir: Annotated[Path | None, _option("data_dir")] = None,
+    identity_dir: Annotated[Path | None, _option("identity_dir")] = None,
+    coordinator: Annotated[str | None, _option("coordinator")] = None,
     recording: Annotated[Path | None, _option("recording")] = None,
     simulate: Annotated[Path | None, _option("simulate")] = None,
+    drive: Annotated[Path | None, _option("drive")] = None,
+    track: Annotated[Path | None, _option("track")] = None,
+    gpsd: Annotated[str | None, _option("gpsd")] = None,
+    serving_cell: Annotated[Path | None, _option("serving_cell")] = None,
     anomalies: Annotated[Path | None, _option("anomalies")] = None,
     loop: Annotated[bool | None, _option("loop", "--loop/--once")] = None,
     passes: Annotated[int | None, _option("passes")] = None,
@@ -57,6 +59,39 @@ def run(  # settings that people change often; the others come from the environm
         run_agent(settings)
     except BandwatchError as error:
         _leave(error)
+
+
+@app.command()
+def enroll(
+    coordinator: Annotated[str, typer.Option(metavar="HOST:PORT", help="Coordinator to join.")],
+    token: Annotated[
+        str, typer.Option(envvar="BANDWATCH_JOIN_TOKEN", help="Join token that an operator made.", show_default=False)
+    ] = "",
+    token_file: Annotated[Path | None, typer.Option(help="File that holds the join token instead.")] = None,
+    name: Annotated[str, typer.Option(help="observers/NAME to be, where the token leaves it open.")] = "",
+    data_dir: Annotated[
+        Path | None, typer.Option(envvar=f"{ENVIRONMENT_PREFIX}DATA_DIR", help="Folder of the agent.")
+    ] = None,
+    identity_dir: Annotated[
+        Path | None,
+        typer.Option(envvar=f"{ENVIRONMENT_PREFIX}IDENTITY_DIR", help="Folder for the identity, if not in that one."),
+    ] = None,
+) -> None:
+    """Make a key on this machine, and exchange a join token for the certificate of an observer.
+
+    Example: bandwatch-agent enroll --coordinator coordinator.example.org:50051 --token-file roof.token --data-dir roof
+    """
+    from bandwatch.identity.join_tokens import read_join_token
+    from bandwatch.wire.enrollment import enroll as join
+
+    folder = identity_dir or (data_dir and data_dir / "identity")
+    try:
+        if folder is None:
+            raise InvalidArgumentError("say where the identity is to be kept: give --data-dir or --identity-dir")
+        made = join(coordinator, read_join_token(token, token_file), name, folder)
+    except BandwatchError as error:
+        _leave(error)
+    typer.echo(f"{made.name} is enrolled; its certificate is good until {made.good_until}")
 
 
 @app.command()

@@ -7,13 +7,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from bandwatch.artifacts.signing import TrustedKeys
 from bandwatch.errors import FailedPreconditionError, InvalidArgumentError
+from bandwatch.identity.identity_files import load_identity
 from bandwatch.logs import configure_logs
 from bandwatch.lte.anomalies import AnomalyMixer, parse_timetable
 from observer_agent.agent.loop import Agent, Source
 from observer_agent.detection.inspection import Inspection
 from observer_agent.models.store import ModelStore
+from observer_agent.places.gpsd import GpsdPositions
+from observer_agent.places.positions import PositionSource
+from observer_agent.places.serving_cell_file import ServingCellFile
+from observer_agent.places.track_file import TrackFile
+from observer_agent.receivers.driven import Drive, DrivenReceiver
 from observer_agent.receivers.json_files import read_json_file
 from observer_agent.receivers.recording import SigmfRecording
 from observer_agent.receivers.simulated import SimulatedReceiver, Simulation
@@ -21,6 +26,7 @@ from observer_agent.settings import AgentSettings
 from observer_agent.spool.store import Spool
 from observer_agent.uplink.client import Uplink
 
+ENROL = "enrol the observer with `bandwatch-agent enroll` and the join token that an operator made for it"
 _MEGABYTE = 1_000_000
 
 
@@ -38,14 +44,15 @@ def run(settings: AgentSettings) -> None:
 
 async def _run(settings: AgentSettings) -> None:
     source = make_source(settings)
-    store = ModelStore(settings.data_dir / "models", TrustedKeys.load(settings.trusted_keys))
+    identity = load_identity(settings.identity_folder, ENROL)
+    store = ModelStore(settings.data_dir / "models", identity.release_root)
     spool = Spool(
         settings.data_dir / "spool",
         limit_bytes=settings.spool_limit_mb * _MEGABYTE,
         quarantine_limit_bytes=settings.quarantine_limit_mb * _MEGABYTE,
     )
     try:
-        async with Uplink(settings, _read_token(settings.token_file)) as uplink:
+        async with Uplink(settings, identity) as uplink:
             agent = Agent(settings, source, spool, store, uplink)
             for number in (signal.SIGTERM, signal.SIGINT):
                 asyncio.get_running_loop().add_signal_handler(number, agent.stop)
@@ -61,12 +68,15 @@ def make_source(settings: AgentSettings) -> Source:
         NotFoundError: A file is missing.
         InvalidArgumentError: A file does not describe what it should.
     """
-    receiver: SigmfRecording | SimulatedReceiver
-    mobility = settings.mobility
+    receiver: SigmfRecording | SimulatedReceiver | DrivenReceiver
+    mobility, positions = settings.mobility, _positions(settings)
     if settings.simulate is not None:
         simulation = Simulation.read(settings.simulate)
         receiver = SimulatedReceiver(simulation)
         mobility = mobility or simulation.mobility
+    elif settings.drive is not None:
+        receiver = DrivenReceiver(Drive.read(settings.drive))
+        mobility, positions = mobility or "driving", positions or receiver.track
     elif settings.recording is not None:
         receiver = SigmfRecording(
             settings.recording,
@@ -83,7 +93,19 @@ def make_source(settings: AgentSettings) -> Source:
         mobility=mobility or "static",
         mixer=_mixer(settings.anomalies, receiver.sample_rate_hz),
         inspection=Inspection(settings.inspect) if settings.inspect else None,
+        positions=positions,
     )
+
+
+def _positions(settings: AgentSettings) -> PositionSource | None:
+    if settings.track is not None:
+        return TrackFile(settings.track)
+    if settings.serving_cell is not None:
+        return ServingCellFile(settings.serving_cell)
+    if settings.gpsd is None:
+        return None
+    host, _, port = settings.gpsd.rpartition(":")
+    return GpsdPositions(host.strip("[]"), int(port), timeout_s=settings.position_timeout_s)
 
 
 def _mixer(timetable: Path | None, sample_rate_hz: float) -> AnomalyMixer | None:
@@ -93,13 +115,6 @@ def _mixer(timetable: Path | None, sample_rate_hz: float) -> AnomalyMixer | None
         return AnomalyMixer(parse_timetable(read_json_file(timetable, object)), sample_rate_hz, seed=0)
     except InvalidArgumentError as error:
         raise InvalidArgumentError(f"{timetable}: {error.message}") from error
-
-
-def _read_token(path: Path) -> str:
-    token = path.read_text(encoding="utf-8").strip()
-    if not token.isascii() or not token.isprintable() or not token:
-        raise InvalidArgumentError(f"{path} holds no token: write the one line into it that made the observer")
-    return token
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Makes the agent equal to its desired state: asks for it, adopts its release, waits for the next change."""
+"""Makes the agent equal to its desired state: asks for it, adopts its releases, waits for the next change."""
 
 import asyncio
 import random
@@ -8,24 +8,23 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-import structlog
-
-from bandwatch.errors import BandwatchError
+from bandwatch.errors import BandwatchError, UnavailableError
 from observer_agent.agent.adoption import Adoption
-from observer_agent.agent.listening import Setup
-from observer_agent.detection.model import ScoringModel
-from observer_agent.models.desired import AssignedRelease, DesiredState, load_desired, save_desired
-from observer_agent.models.store import ModelStore, is_meant_for
+from observer_agent.agent.lineup import InForce, Lineup
+from observer_agent.agent.listening import Plan, Setup
+from observer_agent.agent.navigation import Position
+from observer_agent.models.desired import DesiredState, load_desired, save_desired
+from observer_agent.models.store import ModelStore
+from observer_agent.places.place_finder import order_ahead
 from observer_agent.uplink.client import Uplink, WatchRefusedError
 from observer_agent.uplink.messages import Refusal, Report
 
 _SHORTEST_POLL_S: Final = 0.1
 _POLL_JITTER: Final = 0.2
-_log: Final = structlog.stdlib.get_logger()
 
 
 class Convergence:
-    """The desired state as last heard, and the model in force. `on_setup` is told of every change of either."""
+    """The desired state as last heard, and the models in force. `on_plan` is told of every change of either."""
 
     def __init__(
         self,
@@ -34,49 +33,62 @@ class Convergence:
         uplink: Uplink,
         adoption: Adoption,
         *,
+        model_cache_bytes: int,
         make_report: Callable[[], Report],
-        on_setup: Callable[[Setup], None],
+        on_plan: Callable[[Plan], None],
         on_credit: Callable[[int], None],
     ) -> None:
         self.desired: DesiredState | None = None
-        self.model: ScoringModel | None = None
         self.applied_revision = 0
         self.last_sync_at: datetime | None = None
+        self.position: Position | None = None
+        """Where the radio side says that the observer is; None until it has found out."""
         self.attempted = asyncio.Event()
         """Set once the first attempt to converge has ended, well or not."""
         self.assigned = asyncio.Event()
         """Set once the agent knows its cell."""
+        self.lineup = Lineup(store, adoption, limit_bytes=model_cache_bytes, on_change=self._publish)
         self._file = file
-        self._store = store
         self._uplink = uplink
         self._adoption = adoption
         self._make_report = make_report
-        self._on_setup = on_setup
+        self._on_plan = on_plan
         self._on_credit = on_credit
-        self._running: AssignedRelease | None = None
         self._poll_s = 0.0
         self._hint = asyncio.Event()
         self._heard = asyncio.Event()
+        self._ahead = asyncio.Event()
 
     @property
     def refusals(self) -> tuple[Refusal, ...]:
         """The releases that were refused."""
         return self._adoption.refusals
 
+    @property
+    def cell(self) -> str | None:
+        """The cell that the observer is in: its own unless it moved; None where it is in none that it knows."""
+        if self.desired is None or self.position is None:
+            return None if self.desired is None else self.desired.cell
+        return self.position.cell
+
+    @property
+    def in_force(self) -> InForce | None:
+        """What serves the cell that the observer is in."""
+        return None if self.cell is None else self.lineup.serving(self.cell)
+
     async def restore(self) -> None:
         """Take up the desired state and the model of the last run, so that the agent works without the coordinator."""
         desired = await asyncio.to_thread(load_desired, self._file)
-        active = self._store.active
-        if desired is None:
-            return
-        self._assign(desired)
-        if active is None or desired.release is None:
-            return
-        try:
-            manifest = await asyncio.to_thread(self._store.open_manifest, active, desired)
-            self._run(active, await asyncio.to_thread(self._adoption.load, manifest), desired)
-        except BandwatchError as error:
-            _log.warning("the model of the last run cannot be used", serial=active.serial, fault=error.message)
+        if desired is not None:
+            self._assign(desired)
+            await self.lineup.restore()
+
+    def moved(self, position: Position) -> None:
+        """Take note of where the observer is now; the coordinator hears of another cell at once."""
+        if self.position is None or position.cell != self.position.cell:
+            self._hint.set()
+        self.position = position
+        self._ahead.set()
 
     async def sync(self) -> None:
         """Report, become what is desired, and wait until it is time to ask again."""
@@ -115,30 +127,83 @@ class Convergence:
             await asyncio.sleep(self._poll_s)
             raise
 
+    async def look_ahead(self) -> None:
+        """Have the models ready of cells that the observer may come to, those ahead of it first.
+
+        Raises:
+            UnavailableError: Some could not be fetched at present; they are asked for again.
+        """
+        await self._ahead.wait()
+        self._ahead.clear()
+        refused_before = self.refusals
+        try:
+            await self.lineup.prepare(self._cells_in_order(), at_least=2 if self._is_away else 1)
+        except UnavailableError:
+            self._ahead.set()
+            raise
+        finally:
+            self._note_applied()
+            await self._tidy()
+            if self.refusals != refused_before:
+                self._hint.set()  # the coordinator hears of it at once
+
+    @property
+    def _is_away(self) -> bool:
+        return self.desired is not None and self.cell not in (None, self.desired.cell)
+
+    def _cells_in_order(self) -> list[str]:
+        if self.desired is None:
+            return []
+        cells = list(self.desired.cells)
+        if self.position is not None and self.position.fix is not None:
+            cells = order_ahead(self.desired.places, self.position.fix, self.position.heading_deg) + cells
+        first = [cell for cell in (self.cell, self.desired.cell) if cell in self.desired.cells]
+        return list(dict.fromkeys([*(cell for cell in first if cell is not None), *cells]))
+
     async def _become(self, desired: DesiredState) -> None:
         if desired != self.desired:
             await asyncio.to_thread(save_desired, self._file, desired)
             self._assign(desired)
-        release = desired.release
-        if release is not None and release != self._running:
-            model = await self._adoption.adopt(release, desired)
-            if model is not None:
-                self._run(release, model, desired)
-        if release == self._running:
-            self.applied_revision = desired.revision
+        try:
+            await self.lineup.obtain(self.cell or desired.cell)
+            await self.lineup.obtain_shadow()
+        finally:
+            self._note_applied()
+        await self._tidy()
+        if desired.neighbours:
+            self._ahead.set()  # what could not be had before may be there now
+
+    async def _tidy(self) -> None:
+        await self.lineup.tidy(self.in_force.release if self.in_force else None)
 
     def _assign(self, desired: DesiredState) -> None:
-        """Work for that cell from now on; a model that is not meant for it stops."""
-        if self.model is not None and (desired.release is None or not is_meant_for(self.model.manifest, desired)):
-            self.model, self._running = None, None
-        self.desired = desired
-        self._on_setup(Setup(desired, self.model))
+        """Work for these cells from now on; models that are not meant for theirs stop."""
+        self.desired = self.lineup.desired = desired
+        self.lineup.drop_strangers()
+        self._publish()
         self.assigned.set()
+        self._ahead.set()
 
-    def _run(self, release: AssignedRelease, model: ScoringModel, desired: DesiredState) -> None:
-        self.model, self._running = model, release
-        self._on_setup(Setup(desired, model))
+    def _note_applied(self) -> None:
+        """The desired state is reached once the release of the present cell, if it has one, is in force there."""
+        here = None if self.desired is None else self.desired.within(self.cell or self.desired.cell)
+        serving = None if here is None else self.lineup.serving(here.cell)
+        if here is not None and here.release in (None, serving.release if serving else None):
+            self.applied_revision = here.revision
+
+    def _publish(self) -> None:
+        desired = self.desired
+        if desired is None:
+            return
+        setups = {}
+        for cell in desired.cells:
+            here, serving = desired.within(cell), self.lineup.serving(cell)
+            shadow = self.lineup.shadow if cell == desired.cell else None
+            if here is not None:
+                model = serving.model if serving else None
+                setups[cell] = Setup(here, model, shadow.model if shadow else None)
+        self._on_plan(Plan(desired.cell, setups, desired.places))
 
 
 def _standing(report: Report) -> tuple[object, ...]:
-    return report.applied_revision, report.running_serial, report.refused
+    return report.applied_revision, report.running_serial, report.refused, report.shadow_serial, report.cell

@@ -1,35 +1,42 @@
-"""Delivers what the spool holds: segments over one stream, anomalies in batches."""
+"""Delivers what the spool holds: segments over one stream, reports in batches."""
 
 import asyncio
 from typing import Final
 
 import structlog
 
+from observer_agent.agent.reporting import Reporting
 from observer_agent.settings import AgentSettings
 from observer_agent.spool.store import Spool
+from observer_agent.uplink.budget import UploadBudget
 from observer_agent.uplink.client import Uplink
 from observer_agent.uplink.upload import Credit, Outgoing
 
-_REPORTED_AT_ONCE: Final = 500
 _MEGABYTE: Final = 1_000_000
 _log: Final = structlog.stdlib.get_logger()
 
 
 class Delivery:
-    """Two rounds of work, to be done again and again; what is not answered stays in the spool."""
+    """Rounds of work, to be done again and again; what is not answered stays in the spool."""
 
     def __init__(self, spool: Spool, uplink: Uplink, settings: AgentSettings) -> None:
         self._spool = spool
         self._uplink = uplink
         self._credit = Credit(settings.upload_in_flight_mb * _MEGABYTE)
-        self._anomalies = asyncio.Event()
         self._segments = asyncio.Event()
         self._settled = asyncio.Event()
-        self._outgoing = Outgoing(spool, self._credit, self._segments, self._settled)
+        self._anomalies = Reporting("anomaly", spool, spool.anomalies, uplink.report_anomalies, self._settled)
+        self._events = Reporting("event", spool, spool.events, uplink.report_events, self._settled)
+        self._statistics = Reporting("statistics", spool, spool.statistics, uplink.report_statistics, self._settled)
+        self.budget = UploadBudget(spool, settings.upload_budget_mb * _MEGABYTE)
+        """What may be sent today."""
+        self._outgoing = Outgoing(spool, self._credit, self.budget, self._segments, self._settled)
 
     def wake(self) -> None:
         """Take note that the spool holds more."""
-        self._anomalies.set()
+        self._events.wake()
+        self._anomalies.wake()
+        self._statistics.wake()
         self._segments.set()
 
     def allow(self, credit_bytes: int) -> None:
@@ -44,19 +51,15 @@ class Delivery:
 
     async def report(self) -> None:
         """Deliver a batch of anomalies, or wait for some."""
-        self._anomalies.clear()
-        anomalies = await asyncio.to_thread(self._spool.anomalies, _REPORTED_AT_ONCE)
-        if not anomalies:
-            self._settled.set()  # on the way to nothing, the spool may have dropped what was damaged
-            await self._anomalies.wait()
-            return
-        outcomes = await self._uplink.report_anomalies(anomalies)
-        await asyncio.to_thread(self._spool.acknowledge, [outcome.origin for outcome in outcomes if outcome.stored])
-        for outcome in outcomes:
-            if not outcome.stored:
-                _log.warning("an anomaly was refused", sequence=outcome.origin.sequence, reason=outcome.reason)
-                await asyncio.to_thread(self._spool.quarantine, outcome.origin, outcome.code, outcome.reason)
-        self._settled.set()
+        await self._anomalies.deliver()
+
+    async def report_events(self) -> None:
+        """Deliver a batch of reports of events, or wait for some; they wait for nothing else."""
+        await self._events.deliver()
+
+    async def report_statistics(self) -> None:
+        """Deliver a batch of statistics, or wait for some."""
+        await self._statistics.deliver()
 
     async def wait_until_delivered(self) -> None:
         """Return once the spool holds nothing that waits for delivery."""

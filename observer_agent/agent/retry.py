@@ -54,7 +54,7 @@ async def keep_doing(name: str, work: Callable[[], Awaitable[None]], settings: A
 
 def _say(name: str, error: BandwatchError | OSError) -> None:
     if isinstance(error, UnauthenticatedError | PermissionDeniedError):
-        _log.error("the coordinator does not accept this observer: check its token file", task=name, fault=str(error))
+        _log.error("the coordinator does not accept this observer: enrol it again", task=name, fault=str(error))
     elif isinstance(error, UnavailableError | OSError):
         _log.warning("failed; trying again", task=name, fault=str(error))
     else:

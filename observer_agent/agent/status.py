@@ -38,10 +38,16 @@ class AgentStatus(BaseModel):
     source: str
     fault: str
     cell: str | None
+    home_cell: str | None
     band: str | None
+    latitude_deg: float | None
+    longitude_deg: float | None
     applied_revision: int
     running_model: str | None
     running_serial: int
+    running_rung: str | None
+    shadow_serial: int
+    cells_ready: int
     refused: list[RefusedRelease]
     windows_scored: int
     anomalies_found: int
@@ -51,6 +57,8 @@ class AgentStatus(BaseModel):
     spool_made: int
     spool_segments: int
     spool_anomalies: int
+    spool_events: int
+    spool_statistics: int
     spool_bytes: int
     spool_acknowledged: int
     spool_evicted: int
@@ -58,6 +66,8 @@ class AgentStatus(BaseModel):
     quarantine: list[RefusedItem]
     spool_damaged: int
     training_s: float
+    uploaded_today_bytes: int
+    upload_budget_bytes: int
 
 
 def write_status(data_dir: Path, status: AgentStatus) -> None:

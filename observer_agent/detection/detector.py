@@ -1,5 +1,6 @@
 """What a model says of the windows of one stream: every score that it is calibrated for, and which windows it flags."""
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -8,6 +9,8 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
+from bandwatch.artifacts.ladder import Rung, rung_of
+from bandwatch.spectrogram.bands import FRAME_BINS, TARGET_FRAMES
 from bandwatch.spectrogram.scoring import combined_scores, standing_scores
 from observer_agent.detection.model import ModelOutputs, ScoringModel
 from observer_agent.settings import ScoreChoice, ThresholdMethod
@@ -32,7 +35,8 @@ class ScoredWindows:
     `first_frames` int64 [n] counts frames from the start of the stream; `error_db` float32 [n]; `scores` holds float32
     [n] of every score that the model is calibrated for; `score` names the one that flags a window above `threshold`;
     `anomalous` bool [n]; `predicted` codes float32 [n, 25, 128]. A window whose error or score is no finite number is
-    never anomalous.
+    never anomalous. `rung` is where the model stands on the ladder, `scoring_s` how
+    long scoring took.
     """
 
     model: str
@@ -45,6 +49,8 @@ class ScoredWindows:
     false_alarm_rate: float
     anomalous: NDArray[np.bool_]
     predicted: NDArray[np.float32]
+    rung: Rung = Rung.STUDENT
+    scoring_s: float = 0.0
 
     @property
     def values(self) -> NDArray[np.float32]:
@@ -58,6 +64,7 @@ class Detector:
     def __init__(self, model: ScoringModel, options: DetectionOptions) -> None:
         self.model = model
         content = model.manifest.content
+        self._rung = rung_of(band=model.manifest.band, cell=model.manifest.cell)
         self._stride_frames = options.stride_frames
         self._normal: dict[str, tuple[float, float]] = {
             table.score: (table.log_mean, table.log_deviation) for table in content.scores if table.score != "combined"
@@ -75,6 +82,7 @@ class Detector:
 
     def detect(self, windows: NDArray[np.uint8], first_frames: NDArray[np.int64]) -> ScoredWindows:
         """Return windows uint8 [n, 125, 128], which follow those of the last call, with their scores."""
+        began_s = time.perf_counter()
         outputs = self.model.score(windows)
         with np.errstate(invalid="ignore", over="ignore"):  # what is no number flags nothing
             scores = self._scores(outputs)
@@ -92,6 +100,25 @@ class Detector:
             false_alarm_rate=self._false_alarm_rate,
             anomalous=anomalous,
             predicted=outputs.predicted,
+            rung=self._rung,
+            scoring_s=time.perf_counter() - began_s,
+        )
+
+    def unscored(self, windows: NDArray[np.uint8], first_frames: NDArray[np.int64]) -> ScoredWindows:
+        """Return windows that the model gave no scores for."""
+        nothing = np.full(len(windows), np.nan, np.float32)
+        return ScoredWindows(
+            model=self.model.name,
+            serial=self.model.serial,
+            first_frames=first_frames,
+            error_db=nothing,
+            score=self._score,
+            scores={self._score: nothing},
+            threshold=self._threshold,
+            false_alarm_rate=self._false_alarm_rate,
+            anomalous=np.zeros(len(windows), np.bool_),
+            predicted=np.full((len(windows), TARGET_FRAMES, FRAME_BINS), np.nan, np.float32),
+            rung=self._rung,
         )
 
     def _scores(self, outputs: ModelOutputs) -> dict[str, NDArray[np.float32]]:

@@ -57,6 +57,7 @@ class Inspection:
                 "scores": {name: _number(values[row]) for name, values in windows.scores.items()},
                 "model": windows.model,
                 "serial": windows.serial,
+                "rung": windows.rung,
             }
             self._scores.write(json.dumps(line) + "\n")
 

@@ -1,8 +1,10 @@
 """Samples to frames, frames to windows, windows to scores: one stream of one band."""
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
+import structlog
 from numpy.typing import NDArray
 
 from bandwatch.lte.anomalies import AnomalyMixer
@@ -13,7 +15,10 @@ from bandwatch.spectrogram.samples import decode_samples
 from bandwatch.spectrogram.windows import cut_windows
 from observer_agent.detection.detector import DetectionOptions, Detector, ScoredWindows
 from observer_agent.detection.model import ScoringModel
+from observer_agent.detection.self_test import Injection
 from observer_agent.receivers.blocks import Block, Receiver
+
+_log: Final = structlog.stdlib.get_logger()
 
 
 @dataclass(frozen=True)
@@ -21,6 +26,8 @@ class FrameBatch:
     """Frames that follow those of the batch before, codes uint8 [m, 128], and the windows that they completed.
 
     `first_frame` counts frames from the start of the stream. `serial` is that of the model in force, zero when none is.
+    A model in shadow looked at the same windows; `shadow_serial` is zero when there is none. `self_test` names the
+    self-test whose anomaly may be in the frames; what is marked so teaches and counts nowhere.
     """
 
     codes: NDArray[np.uint8]
@@ -29,6 +36,9 @@ class FrameBatch:
     clipped_share: float
     serial: int
     windows: ScoredWindows | None
+    shadow_serial: int = 0
+    shadow_windows: ScoredWindows | None = None
+    self_test: str = ""
 
 
 @dataclass(frozen=True)
@@ -63,55 +73,95 @@ class Pipeline:
         self._rate_hz = receiver.sample_rate_hz
         self._maker = FrameMaker(band, receiver.sample_rate_hz, receiver.center_hz)
         self._mixer = mixer
+        self._injection: Injection | None = None
         self._options = options
         self._stride = options.stride_frames
         self._detector: Detector | None = None
+        self._shadow: Detector | None = None
+        self._shadow_failed = False
         self.frames = first_frame
         self._run: Run | None = None
         self._waiting = np.empty((0, FRAME_BINS), dtype=np.uint8)
+
+    @property
+    def self_test(self) -> str:
+        """Name of the self-test that is under way; empty for none."""
+        return "" if self._injection is None else self._injection.name
+
+    def inject(self, injection: Injection) -> None:
+        """Mix in a known anomaly from now on, until it is over."""
+        self._injection = injection
 
     def restart(self) -> None:
         """Forget what a gap cut off: neither a frame nor a window nor what stands out of several reaches across it."""
         self._maker.reset()
         self._run = None
         self._waiting = self._waiting[:0]
-        if self._detector is not None:
-            self._detector.restart()
+        for detector in (self._detector, self._shadow):
+            if detector is not None:
+                detector.restart()
 
-    def push(self, block: Block, model: ScoringModel | None) -> FrameBatch:
-        """Return the frames that a block completed, with its windows scored by the model."""
+    def push(self, block: Block, model: ScoringModel | None, shadow: ScoringModel | None = None) -> FrameBatch:
+        """Return the frames that a block completed, with its windows scored by the model, and by one beside it."""
         iq = decode_samples(block.raw, block.datatype)
         if self._mixer is not None:
             iq = self._mixer.mix(iq, block.first_sample)
+        self_test = self.self_test
+        if self._injection is not None:
+            iq = self._injection.mix(iq, block.first_sample)
+            self._injection = None if self._injection.is_over(block.end_sample) else self._injection
         codes = encode_frames(self._maker.push(iq), DEFAULT_REFERENCE_DB)
         if self._run is None:
             self._run = Run(self.frames, block.first_sample, self._rate_hz)
         first_frame = self.frames
         self.frames += len(codes)
+        windows, first_frames = self._cut(codes)
         return FrameBatch(
             codes=codes,
             first_frame=first_frame,
             run=self._run,
             clipped_share=clipped_share(block.raw, block.datatype),
             serial=0 if model is None else model.serial,
-            windows=self._score(codes, model),
+            windows=self._score(windows, first_frames, model),
+            shadow_serial=0 if shadow is None else shadow.serial,
+            shadow_windows=self._score_in_shadow(windows, first_frames, shadow),
+            self_test=self_test,
         )
 
-    def _score(self, codes: NDArray[np.uint8], model: ScoringModel | None) -> ScoredWindows | None:
+    def _cut(self, codes: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
         frames = np.concatenate((self._waiting, codes))
         first = self.frames - len(frames)
         windows = cut_windows(frames, self._stride)
         used = len(windows) * self._stride
         self._waiting = frames[used:]
-        detector = self._detector_of(model)
-        if detector is None or not len(windows):
-            return None
-        return detector.detect(windows, first + self._stride * np.arange(len(windows)))
+        return windows, first + self._stride * np.arange(len(windows))
 
-    def _detector_of(self, model: ScoringModel | None) -> Detector | None:
-        """Return the detector of the model in force; another model begins afresh."""
+    def _score(
+        self, windows: NDArray[np.uint8], first_frames: NDArray[np.int64], model: ScoringModel | None
+    ) -> ScoredWindows | None:
+        self._detector = self._detector_of(model, self._detector)
+        if self._detector is None or not len(windows):
+            return None
+        return self._detector.detect(windows, first_frames)
+
+    def _score_in_shadow(
+        self, windows: NDArray[np.uint8], first_frames: NDArray[np.int64], shadow: ScoringModel | None
+    ) -> ScoredWindows | None:
+        """Return what a model says that is only tried. However it fails, the one in force goes on."""
+        before, self._shadow = self._shadow, self._detector_of(shadow, self._shadow)
+        self._shadow_failed = self._shadow_failed and self._shadow is before
+        if self._shadow is None or not len(windows):
+            return None
+        try:
+            return self._shadow.detect(windows, first_frames)
+        except Exception:  # noqa: BLE001 - onnxruntime raises a dozen unrelated classes
+            if not self._shadow_failed:
+                _log.exception("the release in shadow cannot score", serial=self._shadow.model.serial)
+            self._shadow_failed = True
+            return self._shadow.unscored(windows, first_frames)
+
+    def _detector_of(self, model: ScoringModel | None, before: Detector | None) -> Detector | None:
+        """Return the detector of a model; another model than before begins afresh."""
         if model is None:
-            self._detector = None
-        elif self._detector is None or self._detector.model is not model:
-            self._detector = Detector(model, self._options)
-        return self._detector
+            return None
+        return before if before is not None and before.model is model else Detector(model, self._options)

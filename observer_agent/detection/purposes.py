@@ -35,11 +35,16 @@ class EvidenceBudget:
         self._limit = segments_per_hour
         self._spent_s: deque[float] = deque()
 
-    def spend(self, now_s: float) -> bool:
-        """Take one from the budget at a monotonic time, and tell whether there was one left."""
+    @property
+    def reserve(self) -> int:
+        """Segments that are kept back for the beginnings and ends of events: half of them."""
+        return self._limit // 2
+
+    def spend(self, now_s: float, *, reserve: int = 0) -> bool:
+        """Take one from the budget at a monotonic time, and tell whether there was one left beyond a reserve."""
         while self._spent_s and self._spent_s[0] <= now_s - _HOUR_S:
             self._spent_s.popleft()
-        if len(self._spent_s) >= self._limit:
+        if len(self._spent_s) >= self._limit - reserve:
             return False
         self._spent_s.append(now_s)
         return True
@@ -53,13 +58,18 @@ def choose_purpose(
     now_s: float,
     training_frames: int,
     training_target_s: float,
+    captures: bool = False,
+    is_turn: bool = False,
 ) -> Purpose | None:
     """Return why a segment is kept; None when nothing needs it.
 
-    A burst is evidence while the budget allows. Everything else trains until the cell's target is reached.
+    What shows how an event begins or ends, and the segments around it, are evidence while the budget allows; a burst
+    is while half of it is left. Everything else trains until the cell's target is reached, or while
+    more was asked for.
     """
-    if holds_burst(anomalous, false_alarm_rate) and budget.spend(now_s):
+    reserve = 0 if is_turn else budget.reserve
+    if (is_turn or holds_burst(anomalous, false_alarm_rate)) and budget.spend(now_s, reserve=reserve):
         return Purpose.EVIDENCE
-    if training_frames * FRAME_SECONDS < training_target_s:
+    if captures or training_frames * FRAME_SECONDS < training_target_s:
         return Purpose.TRAINING
     return None

@@ -24,12 +24,17 @@ class CutSegment:
     clipped_share: float
     serial: int
     anomalous: NDArray[np.bool_]
+    self_test: str = ""
+    has_turn: bool = False
+    """Whether an event began or ended inside it."""
 
 
 @dataclass
 class _Open:
     first_sample: float
     serial: int
+    self_test: str = ""
+    has_turn: bool = False
     frames: int = 0
     clipped_frames: float = 0.0
     codes: list[NDArray[np.uint8]] = field(default_factory=list)
@@ -46,13 +51,21 @@ class Segmenter:
         self._clock = clock
         self._open: _Open | None = None
 
-    def push(self, batch: FrameBatch) -> list[CutSegment]:
-        """Take frames and return the segments that they completed. Another model begins another segment."""
-        cut = self.close() if self._open is not None and self._open.serial != batch.serial else []
+    def push(self, batch: FrameBatch, *, has_turn: bool = False) -> list[CutSegment]:
+        """Take frames and return the segments that they completed.
+
+        Another model begins another segment, and so does a self-test or its end. `has_turn` tells that an event began
+        or ended in these frames.
+        """
+        begun = self._open
+        changed = begun is not None and (begun.serial, begun.self_test) != (batch.serial, batch.self_test)
+        cut = self.close() if changed else []
         taken = 0
         while taken < len(batch.codes):
             if self._open is None:
-                self._open = _Open(batch.run.sample_of(batch.first_frame + taken), batch.serial)
+                first_sample = batch.run.sample_of(batch.first_frame + taken)
+                self._open = _Open(first_sample, batch.serial, batch.self_test)
+            self._open.has_turn |= has_turn
             stop = min(len(batch.codes), taken + LONGEST_FRAMES - self._open.frames)
             _append(self._open, batch, taken, stop)
             taken = stop
@@ -72,6 +85,8 @@ class Segmenter:
                 clipped_share=min(1.0, begun.clipped_frames / begun.frames),
                 serial=begun.serial,
                 anomalous=np.concatenate([np.empty(0, dtype=np.bool_), *begun.anomalous]),
+                self_test=begun.self_test,
+                has_turn=begun.has_turn,
             )
         ]
 

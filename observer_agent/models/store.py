@@ -1,16 +1,18 @@
-"""Which release is in force here, which one was before, and the blobs of both."""
+"""Which release is in force here, which one was before, which are kept ready, and the blobs of all of them."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
 import structlog
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from bandwatch.artifacts import ladder
 from bandwatch.artifacts.blobs import BlobStore
 from bandwatch.artifacts.manifest import BlobReference, Manifest
-from bandwatch.artifacts.signing import TrustedKeys
 from bandwatch.errors import BandwatchError, CorruptError, FailedPreconditionError
 from observer_agent.models.desired import AssignedRelease, DesiredState
+from observer_agent.models.trust import Fetch, NotReleasedError, ReleaseTrust
 from observer_agent.spool.files import write_durably
 
 _log: Final = structlog.stdlib.get_logger()
@@ -29,23 +31,28 @@ class WrongTargetError(FailedPreconditionError):
 
 
 class _Pointers(BaseModel):
-    """What `active.json` holds. `accepted` is the newest release that was ever accepted, by cell."""
+    """What `active.json` holds. `accepted` is the newest release that was ever accepted, by scope: a cell, a band, all.
+
+    `kept` are releases whose blobs stay besides those of the active and the previous one.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     active: AssignedRelease | None = None
     previous: AssignedRelease | None = None
     accepted: dict[str, AssignedRelease] = {}
+    kept: tuple[AssignedRelease, ...] = ()
 
 
 class ModelStore:
     """Models of this agent: blobs by digest, and a pointer that is switched only after everything else is durable."""
 
-    def __init__(self, root: Path, trusted: TrustedKeys) -> None:
+    def __init__(self, root: Path, release_root: bytes) -> None:
         root.mkdir(parents=True, exist_ok=True)
+        self._trust = ReleaseTrust(root / "metadata", release_root)
+        self._believed: set[AssignedRelease] = set()
         self.blobs = BlobStore(root / "blobs")
         self._file = root / "active.json"
-        self._trusted = trusted
         self._pointers = self._read()
 
     @property
@@ -53,33 +60,57 @@ class ModelStore:
         """The release that was put in force last."""
         return self._pointers.active
 
-    def check_serial(self, release: AssignedRelease, cell: str) -> None:
-        """Accept only a newer release than ever before in this cell, or that same one again.
+    def accepted(self, scope: str) -> AssignedRelease | None:
+        """Return the newest release that was ever accepted for a cell, for a band's cells, or for all."""
+        return self._pointers.accepted.get(scope)
+
+    def check_serial(self, release: AssignedRelease, scope: str) -> None:
+        """Accept only a newer release than ever before in this scope, or that same one again.
 
         Raises:
             OldSerialError: It is an older one, or another one of the same number.
         """
-        newest = self._pointers.accepted.get(cell)
+        newest = self.accepted(scope)
         if newest is not None and release.serial <= newest.serial and release != newest:
             raise OldSerialError(
-                f"release {release.serial} is not newer than release {newest.serial}, which {cell} has had: "
+                f"release {release.serial} is not newer than release {newest.serial}, which {scope} has had: "
                 "release the older model again under a new serial to go back to it"
             )
 
-    def open_manifest(self, release: AssignedRelease, desired: DesiredState) -> Manifest:
-        """Return the manifest of a release whose blob is here, once its signature and target hold.
+    def check_trusted(self, release: AssignedRelease, fetch: Fetch) -> None:
+        """See that signed metadata names a release with this manifest. Ask before fetching anything of it.
+
+        What was accepted before is believed without asking, so that it runs also without the coordinator.
 
         Raises:
-            BadSignatureError: No trusted key signed it.
+            MetadataError: It does not, or cannot be believed; the code says which.
+            UnavailableError: Metadata could not be fetched at present.
+        """
+        if not self._is_believed(release):
+            self._trust.check(release, fetch)
+            self._believed.add(release)
+
+    def _is_believed(self, release: AssignedRelease) -> bool:
+        pointers = self._pointers
+        accepted = (pointers.active, pointers.previous, *pointers.accepted.values(), *pointers.kept)
+        return release in self._believed or release in accepted
+
+    def open_manifest(self, release: AssignedRelease, desired: DesiredState) -> Manifest:
+        """Return the manifest of a release that is believed and whose blob is here, once its target holds.
+
+        Raises:
+            NotReleasedError: It was not checked against signed metadata.
             CorruptError: It is no manifest.
             WrongTargetError: It is meant for another serial, band or cell.
         """
-        manifest = Manifest.from_bytes(self._trusted.open(self.blobs.read(release.manifest.digest)))
+        if not self._is_believed(release):
+            raise NotReleasedError(f"release {release.serial} was not checked against signed metadata")
+        manifest = Manifest.from_bytes(self.blobs.read(release.manifest.digest))
         if manifest.serial != release.serial:
             raise WrongTargetError(f"release {release.serial} came with the manifest of release {manifest.serial}")
         if not is_meant_for(manifest, desired):
             raise WrongTargetError(
-                f"release {release.serial} is meant for {manifest.cell or manifest.band}, "
+                f"release {release.serial} is meant for {manifest.cell or manifest.band or 'all bands'}, "
                 f"but this observer watches {desired.cell} on {desired.band}"
             )
         return manifest
@@ -104,21 +135,31 @@ class ModelStore:
         """
         return self.blobs.read(reference.digest)
 
-    def activate(self, release: AssignedRelease, cell: str) -> None:
-        """Put a release in force durably, keep the one before, and remove the blobs of all others."""
-        before = self._pointers
-        after = _Pointers(
-            active=release,
-            previous=before.previous if before.active == release else before.active,
-            accepted=before.accepted | {cell: release},
-        )
+    def accept(self, release: AssignedRelease, scope: str) -> None:
+        """Note durably that a release is the newest of its scope."""
+        if self.accepted(scope) != release:
+            self._point(accepted=self._pointers.accepted | {scope: release})
+
+    def activate(self, release: AssignedRelease) -> None:
+        """Put an accepted release in force durably, and remember the one before."""
+        if self.active != release:
+            self._point(active=release, previous=self.active)
+
+    def retain(self, releases: Iterable[AssignedRelease]) -> None:
+        """Keep the blobs of these releases, of the active and of the previous one, and remove all others."""
+        kept = tuple(releases)
+        if kept != self._pointers.kept:
+            self._point(kept=kept)
+        self._remove_unreferenced()
+
+    def _point(self, **changes: object) -> None:
+        after = self._pointers.model_copy(update=changes)
         write_durably(self._file, after.model_dump_json().encode())
         self._pointers = after
-        self._remove_unreferenced()
 
     def _remove_unreferenced(self) -> None:
         wanted: set[str] = set()
-        for release in (self._pointers.active, self._pointers.previous):
+        for release in {self._pointers.active, self._pointers.previous, *self._pointers.kept}:
             if release is not None:
                 wanted |= self._digests_of(release)
         for digest in set(self.blobs.digests()) - wanted:
@@ -126,7 +167,7 @@ class ModelStore:
 
     def _digests_of(self, release: AssignedRelease) -> set[str]:
         try:
-            manifest = Manifest.from_bytes(self._trusted.open(self.blobs.read(release.manifest.digest)))
+            manifest = Manifest.from_bytes(self.blobs.read(release.manifest.digest))
         except BandwatchError:
             return {release.manifest.digest}
         return {release.manifest.digest} | {reference.digest for reference in manifest.content.blobs()}
@@ -142,5 +183,5 @@ class ModelStore:
 
 
 def is_meant_for(manifest: Manifest, desired: DesiredState) -> bool:
-    """Tell whether a release may run: it is for the observer's cell, or for every cell of its band."""
-    return manifest.band == desired.band and manifest.cell in (None, desired.cell)
+    """Tell whether a release may run: it is for the observer's cell, for every cell of its band, or for every cell."""
+    return ladder.is_meant_for(manifest.band, manifest.cell, band=desired.band, cell=desired.cell)

@@ -67,10 +67,17 @@ class Totals(BaseModel):
     damaged: Count = 0
     held_segments: Count = 0
     held_anomalies: Count = 0
+    held_events: Count = 0
+    held_statistics: Count = 0
     held_bytes: Count = 0
     quarantined: Count = 0
     quarantined_bytes: Count = 0
     training_frames: dict[str, Count] = {}
+    captured_frames: dict[str, Count] = {}
+    """Frames for training that were kept since each of the newest orders for more, whatever became of them."""
+    sent_day: str = ""
+    sent_bytes: Count = 0
+    """Bytes of segments that were sent on the newest day on which any were, sent again or not."""
 
     @property
     def made(self) -> int:
@@ -80,7 +87,7 @@ class Totals(BaseModel):
     @property
     def held(self) -> int:
         """What waits for delivery."""
-        return self.held_segments + self.held_anomalies
+        return self.held_segments + self.held_anomalies + self.held_events + self.held_statistics
 
 
 @dataclass(frozen=True)
@@ -154,13 +161,15 @@ class Ledger:
     def _compare_with_rows(self) -> None:
         query = """
             SELECT coalesce(sum(quarantined = 0 AND lane > 0), 0), coalesce(sum(quarantined = 0 AND lane = 0), 0),
+                   coalesce(sum(quarantined = 0 AND lane = -2), 0), coalesce(sum(quarantined = 0 AND lane = -1), 0),
                    coalesce(sum(size) FILTER (WHERE quarantined = 0), 0),
                    coalesce(sum(quarantined = 1), 0), coalesce(sum(size) FILTER (WHERE quarantined = 1), 0),
-                   coalesce(max(sequence), 0) <= ? AND coalesce(min(lane), 0) >= 0 AND coalesce(max(lane), 0) <= 3
+                   coalesce(max(sequence), 0) <= ? AND coalesce(min(lane), 0) >= -2 AND coalesce(max(lane), 0) <= 3
             FROM items"""
         seen = self._connection.execute(query, (self.totals.last_sequence,)).fetchone()
         t = self.totals
-        if seen != (t.held_segments, t.held_anomalies, t.held_bytes, t.quarantined, t.quarantined_bytes, 1):
+        held = (t.held_segments, t.held_anomalies, t.held_events, t.held_statistics, t.held_bytes)
+        if seen != (*held, t.quarantined, t.quarantined_bytes, 1):
             raise DamagedLedgerError("the rows of the index do not add up to its sums")
 
     @contextmanager
@@ -215,24 +224,25 @@ class Ledger:
         return self._one("WHERE quarantined = 0 AND sequence = ? AND boot_id = ?", (origin.sequence, origin.boot_id))
 
     def first_to_evict(self) -> Item | None:
-        """Return the oldest held item of the last lane."""
-        return self._one("WHERE quarantined = 0 ORDER BY lane DESC, sequence", ())
+        """Return the oldest statistics, else the oldest held item of the last lane."""
+        statistics = self._one("WHERE quarantined = 0 AND lane = ? ORDER BY sequence", (int(Lane.STATISTICS),))
+        return statistics or self._one("WHERE quarantined = 0 ORDER BY lane DESC, sequence", ())
 
     def oldest_quarantined(self) -> Item | None:
         """Return the quarantined item that has been there longest."""
         return self._one("WHERE quarantined = 1 ORDER BY sequence", ())
 
-    def next_segment(self, excluding: str) -> Item | None:
-        """Return the held segment to deliver first, apart from the numbers in a JSON array."""
+    def next_segment(self, excluding: str, last_lane: Lane) -> Item | None:
+        """Return the held segment to deliver first, of no later lane, apart from the numbers in a JSON array."""
         return self._one(
-            "WHERE quarantined = 0 AND lane > 0 AND sequence NOT IN (SELECT value FROM json_each(?)) "
+            "WHERE quarantined = 0 AND lane > 0 AND lane <= ? AND sequence NOT IN (SELECT value FROM json_each(?)) "
             "ORDER BY lane, sequence",
-            (excluding,),
+            (int(last_lane), excluding),
         )
 
-    def anomalies(self, limit: int) -> list[Item]:
-        """Return the held anomalies, oldest first."""
-        return self._several("WHERE quarantined = 0 AND lane = 0 ORDER BY sequence LIMIT ?", (limit,))
+    def reports(self, lane: Lane, limit: int) -> list[Item]:
+        """Return what is held in a lane that holds no segments, oldest first."""
+        return self._several("WHERE quarantined = 0 AND lane = ? ORDER BY sequence LIMIT ?", (int(lane), limit))
 
     def sequences(self, *, quarantined: bool) -> set[int]:
         """Return the numbers of all segments that are held, or quarantined."""
@@ -265,6 +275,10 @@ class Ledger:
 def _count_held(totals: Totals, lane: Lane, size: int, change: int) -> None:
     if lane is Lane.ANOMALY:
         totals.held_anomalies += change
+    elif lane is Lane.EVENT:
+        totals.held_events += change
+    elif lane is Lane.STATISTICS:
+        totals.held_statistics += change
     else:
         totals.held_segments += change
     totals.held_bytes += change * size

@@ -18,8 +18,11 @@ class Purpose(StrEnum):
 
 
 class Lane(IntEnum):
-    """Order of delivery; what is evicted goes from the last lane first."""
+    """Order of delivery; what is evicted goes from the last lane first. Lanes above zero hold segments."""
 
+    EVENT = -2
+    STATISTICS = -1
+    """Comes last to be delivered, and is the first to be evicted."""
     ANOMALY = 0
     EVIDENCE = 1
     TRAINING = 2
@@ -47,12 +50,17 @@ class SegmentRecord(_Record):
     reference_dbm: float
     purpose: Purpose
     mobility: Literal["static", "walking", "driving"]
+    speed_mps: float | None = None
+    latitude_deg: float | None = None
+    longitude_deg: float | None = None
+    accuracy_m: float | None = None
     clipped_share: float
     noise_only: bool
     gain_db: float | None
     scored_by_serial: int
     anomalous_windows: int
     codes_digest: str
+    self_test: str = ""
 
 
 class AnomalyRecord(_Record):
@@ -68,6 +76,7 @@ class AnomalyRecord(_Record):
     false_alarm_rate: float
     model: str
     serial: int
+    rung: Literal["", "student", "teacher", "global"] = ""
 
     @model_validator(mode="before")
     @classmethod
@@ -77,6 +86,68 @@ class AnomalyRecord(_Record):
             return data
         rest = {key: value for key, value in data.items() if key != "threshold_db"}
         return {"score": "error", "value": data["error_db"], "threshold": data["threshold_db"], **rest}
+
+
+class EventRecord(_Record):
+    """What is known of an event at one moment; the newest record of an event counts."""
+
+    event_id: str
+    cell: str
+    low_hz: float
+    high_hz: float
+    start_at: AwareDatetime
+    end_at: AwareDatetime | None
+    kind: Literal["wide", "partial", "narrowband", "power_step", "outage"]
+    kind_confidence: float
+    severity: Literal["low", "medium", "high"]
+    windows: int
+    anomalous_windows: int
+    score: str
+    peak_value: float
+    threshold: float
+    serial: int
+    excess_db: float
+    self_test: str = ""
+
+
+class ScoreRecord(_Record):
+    """What one release said of the windows of a span."""
+
+    serial: int
+    shadow: bool
+    windows: int
+    anomalous_windows: int
+    unscored_windows: int
+    error_sum_db: float
+    error_square_sum_db2: float
+    false_alarm_rate: float
+    scoring_s: float
+
+
+class ComparisonRecord(_Record):
+    """Errors of the release in shadow less those of the active one, on the same windows."""
+
+    active_serial: int
+    shadow_serial: int
+    windows: int
+    difference_sum_db: float
+    difference_square_sum_db2: float
+
+
+class StatisticsRecord(_Record):
+    """Sums over one span of time in one cell."""
+
+    cell: str
+    start_at: AwareDatetime
+    duration_s: float
+    frames: int
+    power_dbm: float
+    noise_floor_dbm: float
+    clipped_share: float
+    lost_samples: int
+    noise_only_share: float
+    scores: tuple[ScoreRecord, ...]
+    comparison: ComparisonRecord | None
 
 
 class OfCell(BaseModel):
@@ -116,3 +187,19 @@ class HeldAnomaly:
 
     origin: Origin
     record: AnomalyRecord
+
+
+@dataclass(frozen=True)
+class HeldEvent:
+    """A report of an event that waits for delivery."""
+
+    origin: Origin
+    record: EventRecord
+
+
+@dataclass(frozen=True)
+class HeldStatistics:
+    """A span that waits for delivery."""
+
+    origin: Origin
+    record: StatisticsRecord

@@ -7,10 +7,12 @@ import sqlite3
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import date
 from pathlib import Path
 from typing import Final, TypeVar
 
 import structlog
+from pydantic import BaseModel
 
 from bandwatch.artifacts.blobs import digest_of, sync_folder
 from bandwatch.errors import UnavailableError
@@ -20,13 +22,18 @@ from observer_agent.spool.ledger import DamagedLedgerError, Item, Ledger, Totals
 from observer_agent.spool.records import (
     LANE_OF,
     AnomalyRecord,
+    EventRecord,
     HeldAnomaly,
+    HeldEvent,
     HeldSegment,
+    HeldStatistics,
     Lane,
     OfCell,
     Origin,
     Purpose,
+    R,
     SegmentRecord,
+    StatisticsRecord,
     parse_record,
 )
 
@@ -34,6 +41,7 @@ _INDEX: Final = "index.sqlite3"
 _FAULTS: Final = (DamagedLedgerError, sqlite3.Error, UnicodeDecodeError)
 _PASSING: Final = frozenset({errno.EACCES, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EPERM})
 """Failures to read a file that say nothing about what is in it."""
+_REMEMBERED_ORDERS: Final = 4
 _log: Final = structlog.stdlib.get_logger()
 T = TypeVar("T")
 
@@ -66,8 +74,8 @@ class Spool:
         """Sums since the spool began; do not change them."""
         return self._ledger.totals
 
-    def put_segment(self, record: SegmentRecord, codes: bytes) -> Origin:
-        """Keep a segment; what does not fit any more is evicted."""
+    def put_segment(self, record: SegmentRecord, codes: bytes, capture: str = "") -> Origin:
+        """Keep a segment; what does not fit is evicted. Training counts for an order for more, where one is named."""
 
         def put(ledger: Ledger) -> Origin:
             with ledger.transaction() as totals:
@@ -76,6 +84,7 @@ class Spool:
                 if record.purpose is Purpose.TRAINING:
                     made = totals.training_frames.get(record.cell, 0)
                     totals.training_frames[record.cell] = made + record.frame_count
+                    _count_capture(totals, capture, record.frame_count)
                 evicted = self._evict(ledger, totals)
             self._unlink(evicted)
             return origin
@@ -84,26 +93,36 @@ class Spool:
 
     def put_anomalies(self, records: Sequence[AnomalyRecord]) -> None:
         """Keep anomalies, all in one transaction."""
+        self._put_reports(Lane.ANOMALY, records)
 
+    def put_events(self, records: Sequence[EventRecord]) -> None:
+        """Keep reports of events, all in one transaction. They are evicted last."""
+        self._put_reports(Lane.EVENT, records)
+
+    def put_statistics(self, records: Sequence[StatisticsRecord]) -> None:
+        """Keep statistics, all in one transaction. They are evicted first."""
+        self._put_reports(Lane.STATISTICS, records)
+
+    def _put_reports(self, lane: Lane, records: Sequence[BaseModel]) -> None:
         def put(ledger: Ledger) -> None:
             with ledger.transaction() as totals:
                 for record in records:
                     body = record.model_dump_json()
-                    ledger.insert(totals, Lane.ANOMALY, body, len(body))
+                    ledger.insert(totals, lane, body, len(body))
                 evicted = self._evict(ledger, totals)
             self._unlink(evicted)
 
         self._run(put)
 
-    def next_segment(self, excluding: Collection[Origin] = ()) -> HeldSegment | None:
-        """Return the segment to deliver first, apart from those that are under way; None when there is none.
+    def next_segment(self, excluding: Collection[Origin] = (), last_lane: Lane = Lane.ROUTINE) -> HeldSegment | None:
+        """Return the segment to deliver first, apart from those under way and of later lanes; None when there is none.
 
         A segment that cannot be read as it was written is dropped with a line in the log, and the next one returned.
         """
 
         def find(ledger: Ledger) -> HeldSegment | None:
             under_way = json.dumps([origin.sequence for origin in excluding])
-            while item := ledger.next_segment(under_way):
+            while item := ledger.next_segment(under_way, last_lane):
                 record, codes = parse_record(SegmentRecord, item.record), self._read(item)
                 if record is not None and digest_of(codes) == record.codes_digest:
                     return HeldSegment(item.origin, record, codes)
@@ -114,15 +133,25 @@ class Spool:
 
     def anomalies(self, limit: int) -> list[HeldAnomaly]:
         """Return the oldest anomalies that wait for delivery. One whose record is of another form is dropped."""
+        return [HeldAnomaly(*found) for found in self._reports(Lane.ANOMALY, AnomalyRecord, limit)]
 
-        def find(ledger: Ledger) -> list[HeldAnomaly]:
-            found: list[HeldAnomaly] = []
-            while not found and (items := ledger.anomalies(limit)):
+    def events(self, limit: int) -> list[HeldEvent]:
+        """Return the oldest reports of events that wait for delivery. One of another form is dropped."""
+        return [HeldEvent(*found) for found in self._reports(Lane.EVENT, EventRecord, limit)]
+
+    def statistics(self, limit: int) -> list[HeldStatistics]:
+        """Return the oldest statistics that wait for delivery. One of another form is dropped."""
+        return [HeldStatistics(*found) for found in self._reports(Lane.STATISTICS, StatisticsRecord, limit)]
+
+    def _reports(self, lane: Lane, kind: type[R], limit: int) -> list[tuple[Origin, R]]:
+        def find(ledger: Ledger) -> list[tuple[Origin, R]]:
+            found: list[tuple[Origin, R]] = []
+            while not found and (items := ledger.reports(lane, limit)):
                 for item in items:
-                    if (record := parse_record(AnomalyRecord, item.record)) is None:
+                    if (record := parse_record(kind, item.record)) is None:
                         self._drop(ledger, item)
                     else:
-                        found.append(HeldAnomaly(item.origin, record))
+                        found.append((item.origin, record))
             return found
 
         return self._run(find)
@@ -163,6 +192,25 @@ class Spool:
     def training_frames(self, cell: str) -> int:
         """Return how many frames for training in a cell were kept, apart from those that got lost or were refused."""
         return self.totals.training_frames.get(cell, 0)
+
+    def captured_frames(self, order: str) -> int:
+        """Return how many frames for training were kept since an order for more."""
+        return self.totals.captured_frames.get(order, 0)
+
+    def count_sent(self, day: date, size: int) -> None:
+        """Count durably what is sent on a day; another day begins at zero."""
+
+        def count(ledger: Ledger) -> None:
+            with ledger.transaction() as totals:
+                before = totals.sent_bytes if totals.sent_day == day.isoformat() else 0
+                totals.sent_day, totals.sent_bytes = day.isoformat(), before + size
+
+        self._run(count)
+
+    def sent_on(self, day: date) -> int:
+        """Return how many bytes of segments were sent on a day, if it is the newest on which any were."""
+        totals = self.totals
+        return totals.sent_bytes if totals.sent_day == day.isoformat() else 0
 
     def close(self) -> None:
         """Close the index; what it holds stays."""
@@ -265,7 +313,7 @@ class Spool:
 
     def _move_to_quarantine(self, items: Sequence[Item]) -> None:
         for item in items:
-            if item.lane is not Lane.ANOMALY and self._codes(item.sequence).exists():
+            if item.lane > 0 and self._codes(item.sequence).exists():
                 self._codes(item.sequence).replace(self._quarantined(item.sequence))
         sync_folder(self._root / "quarantine")
 
@@ -284,6 +332,14 @@ class Spool:
 def _held(ledger: Ledger, origins: Sequence[Origin]) -> list[Item]:
     """Return the held items of these origins, each once."""
     return [item for origin in dict.fromkeys(origins) if (item := ledger.held(origin)) is not None]
+
+
+def _count_capture(totals: Totals, order: str, frames: int) -> None:
+    """Count frames for an order for more; only the newest few orders are remembered."""
+    if order:
+        kept = {name: count for name, count in totals.captured_frames.items() if name != order}
+        newest = dict(list(kept.items())[1 - _REMEMBERED_ORDERS :])
+        totals.captured_frames = {**newest, order: totals.captured_frames.get(order, 0) + frames}
 
 
 def _uncount_training(totals: Totals, item: Item) -> None:

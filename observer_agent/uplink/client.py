@@ -5,17 +5,21 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Self
 
 import grpc
+import grpc.aio
 
 from bandwatch.artifacts.blobs import BlobStore, Incoming
 from bandwatch.artifacts.manifest import BlobReference
 from bandwatch.errors import CorruptError, UnavailableError
-from bandwatch.wire.channel import open_channel
+from bandwatch.identity.identity_files import Identity
+from bandwatch.wire.channel import member_credentials, open_channel
+from bandwatch.wire.enrollment import renewal_request, renewed_identity
 from bandwatch.wire.status import ERROR_CODE, bandwatch_errors
 from bandwatch.wire.v1 import observer_service_pb2 as pb
+from bandwatch.wire.v1.enrollment_service_pb2_grpc import EnrollmentServiceStub
 from bandwatch.wire.v1.observer_service_pb2_grpc import ObserverServiceStub
 from observer_agent.settings import AgentSettings
-from observer_agent.spool.records import HeldAnomaly
-from observer_agent.uplink import messages
+from observer_agent.spool.records import HeldAnomaly, HeldEvent, HeldStatistics
+from observer_agent.uplink import messages, messages_events, messages_statistics
 from observer_agent.uplink.messages import Orders, Outcome, Report
 from observer_agent.uplink.upload import Outgoing, SegmentUpload
 
@@ -30,22 +34,51 @@ class Uplink:
     Every method raises UnavailableError where trying again may help, and another error of Bandwatch where it will not.
     """
 
-    def __init__(self, settings: AgentSettings, token: str) -> None:
+    def __init__(self, settings: AgentSettings, identity: Identity) -> None:
+        self.renewal_wanted = asyncio.Event()
+        """Set when the coordinator wants the certificate renewed."""
         self._settings = settings
-        self._channel = open_channel(settings.coordinator, token)
-        self._stub = ObserverServiceStub(self._channel)
+        self._channels: list[grpc.aio.Channel] = []
+        self.go_on_as(identity)
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._channel.close()
+        for channel in self._channels:
+            await channel.close()
+
+    @property
+    def address(self) -> str:
+        """Where the coordinator is called."""
+        return self._settings.coordinator or self.identity.address
+
+    def go_on_as(self, identity: Identity) -> None:
+        """Make calls by this identity from now on. Those under way end on their old connection.
+
+        That stays open as long as its calls need it; without calls the coordinator closes it within the hour.
+        """
+        self.identity = identity
+        self.renewal_wanted.clear()
+        self._channels.append(open_channel(self.address, member_credentials(identity)))
+        self._stub = ObserverServiceStub(self._channels[-1])
+
+    async def ask_for_renewal(self) -> Identity:
+        """Return the same identity with a new certificate, which is not used yet."""
+        with bandwatch_errors():
+            stub = EnrollmentServiceStub(self._channels[-1])
+            answer = await stub.RenewCertificate(renewal_request(self.identity), timeout=self._settings.sync_deadline_s)
+        return renewed_identity(self.identity, answer)
 
     async def sync(self, report: Report) -> Orders:
         """Say what the agent is, and hear what it is to be."""
         with bandwatch_errors():
             request = messages.sync_request(report)
-            return messages.orders_of(await self._stub.Sync(request, timeout=self._settings.sync_deadline_s))
+            request.authorities_digest = self.identity.authorities_digest
+            answer = await self._stub.Sync(request, timeout=self._settings.sync_deadline_s)
+        if answer.renew_certificate:
+            self.renewal_wanted.set()
+        return messages.orders_of(answer)
 
     async def watch(self, known_revision: int) -> AsyncIterator[int]:
         """Yield revisions of the desired state as they are made, until the deadline of the call ends it.
@@ -72,11 +105,36 @@ class Uplink:
         with bandwatch_errors():
             request = pb.ReportAnomaliesRequest(anomalies=[messages.anomaly_message(anomaly) for anomaly in anomalies])
             response = await self._stub.ReportAnomalies(request, timeout=self._settings.sync_deadline_s)
-            return [messages.anomaly_outcome(outcome) for outcome in response.outcomes]
+            return [messages.report_outcome(outcome) for outcome in response.outcomes]
+
+    async def report_events(self, events: Sequence[HeldEvent]) -> list[Outcome]:
+        """Deliver reports of events and return what became of each."""
+        with bandwatch_errors():
+            request = messages_events.events_request(events)
+            response = await self._stub.ReportEvents(request, timeout=self._settings.sync_deadline_s)
+            return [messages.report_outcome(outcome) for outcome in response.outcomes]
+
+    async def report_statistics(self, statistics: Sequence[HeldStatistics]) -> list[Outcome]:
+        """Deliver statistics and return what became of each."""
+        with bandwatch_errors():
+            request = messages_statistics.statistics_request(statistics)
+            response = await self._stub.ReportStatistics(request, timeout=self._settings.sync_deadline_s)
+            return [messages.report_outcome(outcome) for outcome in response.outcomes]
 
     async def upload(self, outgoing: Outgoing) -> int:
         """Wait for segments, deliver them until there are none for a while, and return how many were settled."""
-        return await SegmentUpload(self._stub, outgoing, self._settings).run()
+        return await SegmentUpload(self._stub, outgoing, self._settings, self.identity.name).run()
+
+    async def fetch_metadata(self, file: str) -> bytes:
+        """Return a file of the signed metadata of releases.
+
+        Raises:
+            NotFoundError: There is none of that name.
+        """
+        with bandwatch_errors():
+            request = pb.FetchMetadataRequest(file=file)
+            response = await self._stub.FetchMetadata(request, timeout=self._settings.fetch_deadline_s)
+            return response.content
 
     async def fetch_blob(self, reference: BlobReference, blobs: BlobStore) -> None:
         """Fetch a blob into the store, from where an earlier attempt broke off.

@@ -1,17 +1,21 @@
 """What the agent says and hears, as messages and back."""
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from pydantic import ValidationError
 
+from bandwatch.artifacts.ladder import Rung
 from bandwatch.artifacts.manifest import BlobReference
 from bandwatch.errors import CorruptError, UnavailableError
 from bandwatch.spectrogram.bands import FRAME_SECONDS
 from bandwatch.wire import convert
+from bandwatch.wire.codes import compress_codes
 from bandwatch.wire.v1 import observer_service_pb2 as pb
-from bandwatch.wire.v1 import spectrum_pb2
-from observer_agent.models.desired import AssignedRelease, DesiredState
+from bandwatch.wire.v1 import spectrum_pb2, statistics_pb2
+from observer_agent.models.desired import AssignedRelease, CaptureOrder, CellAssignment, DesiredState, SelfTestOrder
+from observer_agent.places.place_finder import Place
+from observer_agent.places.positions import Fix
 from observer_agent.spool.records import HeldAnomaly, HeldSegment, Origin, Purpose
 
 _PURPOSES = {
@@ -48,6 +52,14 @@ class Report:
     spooled_bytes: int
     windows_scored: int
     anomalies_found: int
+    cell: str = ""
+    """Where the agent is, which may be another cell than its own."""
+    fix: Fix | None = None
+    shadow_serial: int = 0
+    running_since_at: datetime | None = None
+    rung: Rung | None = None
+    uploaded_today_bytes: int = 0
+    upload_budget_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -85,8 +97,30 @@ def sync_request(report: Report) -> pb.SyncRequest:
         spooled_bytes=report.spooled_bytes,
         windows_scored=report.windows_scored,
         anomalies_found=report.anomalies_found,
+        cell=report.cell,
+        position=_position_message(report.fix) if report.fix else None,
+        shadow_serial=report.shadow_serial,
+        running_since_time=convert.to_timestamp(report.running_since_at) if report.running_since_at else None,
+        running_rung=_rung_number(report.rung or ""),
+        uploaded_today_bytes=report.uploaded_today_bytes,
+        upload_budget_bytes=report.upload_budget_bytes,
     )
     return pb.SyncRequest(state=state)
+
+
+def _position_message(fix: Fix) -> pb.Position:
+    return pb.Position(
+        latitude_deg=fix.latitude_deg,
+        longitude_deg=fix.longitude_deg,
+        accuracy_m=fix.accuracy_m,
+        speed_mps=fix.speed_mps,
+        heading_deg=fix.heading_deg,
+        time=convert.to_timestamp(datetime.now(UTC)),
+    )
+
+
+def _rung_number(rung: str) -> spectrum_pb2.Rung.ValueType:
+    return spectrum_pb2.Rung.Value(f"RUNG_{(rung or 'unspecified').upper()}")
 
 
 def orders_of(response: pb.SyncResponse) -> Orders:
@@ -113,9 +147,48 @@ def _desired_state(message: pb.DesiredState) -> DesiredState:
         band=message.band.name,
         center_hz=message.band.center_hz,
         width_hz=message.band.width_hz,
-        release=_release(message.release) if message.HasField("release") else None,
+        place=_place(message.cell),
+        **_releases(message, "release", "teacher", "shadow", "global_release"),
+        neighbours=tuple(_assignment(neighbour) for neighbour in message.neighbours),
         training_target_s=convert.to_span(message.training_target).total_seconds(),
+        capture=_capture(message.capture) if message.HasField("capture") else None,
+        upload_budget_bytes=message.upload_budget_bytes,
+        self_test=_self_test(message.self_test) if message.HasField("self_test") else None,
     )
+
+
+def _self_test(message: pb.SelfTestOrder) -> SelfTestOrder:
+    return SelfTestOrder(name=message.name, expires_at=convert.to_moment(message.expire_time))
+
+
+def _capture(message: pb.CaptureOrder) -> CaptureOrder:
+    return CaptureOrder(
+        order=message.order,
+        cell=message.cell,
+        duration_s=convert.to_span(message.duration).total_seconds(),
+        expires_at=convert.to_moment(message.expire_time),
+    )
+
+
+def _assignment(message: pb.CellAssignment) -> CellAssignment:
+    return CellAssignment(
+        cell=message.cell.name,
+        band=message.band.name,
+        center_hz=message.band.center_hz,
+        width_hz=message.band.width_hz,
+        place=_place(message.cell),
+        **_releases(message, "release", "teacher"),
+    )
+
+
+def _place(message: spectrum_pb2.Cell) -> Place | None:
+    if not message.HasField("radius_m"):
+        return None
+    return Place(latitude_deg=message.latitude_deg, longitude_deg=message.longitude_deg, radius_m=message.radius_m)
+
+
+def _releases(message: pb.DesiredState | pb.CellAssignment, *fields: str) -> dict[str, AssignedRelease]:
+    return {field: _release(getattr(message, field)) for field in fields if message.HasField(field)}  # type: ignore[arg-type] # names of fields are literals there
 
 
 def _release(message: pb.AssignedRelease) -> AssignedRelease:
@@ -124,7 +197,7 @@ def _release(message: pb.AssignedRelease) -> AssignedRelease:
 
 
 def segment_request(segment: HeldSegment, observer: str) -> pb.UploadSegmentsRequest:
-    """Return a segment as the message that uploads it."""
+    """Return a segment as the message that uploads it, its codes compressed where that pays."""
     record = segment.record
     message = spectrum_pb2.Segment(
         observer=observer,
@@ -135,15 +208,25 @@ def segment_request(segment: HeldSegment, observer: str) -> pb.UploadSegmentsReq
         frame_count=record.frame_count,
         reference_dbm=record.reference_dbm,
         purpose=_PURPOSES[record.purpose],
-        context=spectrum_pb2.Context(mobility=_MOBILITIES[record.mobility]),
+        context=spectrum_pb2.Context(
+            mobility=_MOBILITIES[record.mobility],
+            speed_mps=record.speed_mps,
+            latitude_deg=record.latitude_deg,
+            longitude_deg=record.longitude_deg,
+            accuracy_m=record.accuracy_m,
+        ),
         quality=spectrum_pb2.ReceptionQuality(
             clipped_share=record.clipped_share, noise_only=record.noise_only, gain_db=record.gain_db
         ),
         scored_by_serial=record.scored_by_serial,
         anomalous_windows=record.anomalous_windows,
         codes_digest=record.codes_digest,
+        self_test=record.self_test,
     )
-    return pb.UploadSegmentsRequest(segment=message, codes=segment.codes)
+    packed = compress_codes(segment.codes)
+    if packed is None:
+        return pb.UploadSegmentsRequest(segment=message, codes=segment.codes)
+    return pb.UploadSegmentsRequest(segment=message, codes=packed, encoding=spectrum_pb2.CODES_ENCODING_ZSTD)
 
 
 def anomaly_message(anomaly: HeldAnomaly) -> spectrum_pb2.Anomaly:
@@ -161,21 +244,22 @@ def anomaly_message(anomaly: HeldAnomaly) -> spectrum_pb2.Anomaly:
         false_alarm_rate=record.false_alarm_rate,
         model=record.model,
         serial=record.serial,
+        rung=_rung_number(record.rung),
     )
 
 
 def upload_outcome(response: pb.UploadSegmentsResponse) -> Outcome | None:
     """Read the answer to a segment; None where it settles nothing."""
     if response.outcome in (pb.UPLOAD_OUTCOME_STORED, pb.UPLOAD_OUTCOME_ALREADY_STORED):
-        return Outcome(_origin(response.origin), stored=True)
+        return Outcome(origin_of(response.origin), stored=True)
     if response.outcome == pb.UPLOAD_OUTCOME_REFUSED:
-        return Outcome(_origin(response.origin), stored=False, code=response.code, reason=response.reason)
+        return Outcome(origin_of(response.origin), stored=False, code=response.code, reason=response.reason)
     return None
 
 
-def anomaly_outcome(message: pb.AnomalyOutcome) -> Outcome:
-    """Read the answer to an anomaly."""
-    return Outcome(_origin(message.origin), stored=message.accepted, code=message.code, reason=message.reason)
+def report_outcome(message: statistics_pb2.ReportOutcome) -> Outcome:
+    """Read the answer to an anomaly, a report of an event, or statistics."""
+    return Outcome(origin_of(message.origin), stored=message.accepted, code=message.code, reason=message.reason)
 
 
 def origin_message(origin: Origin) -> spectrum_pb2.Origin:
@@ -183,5 +267,6 @@ def origin_message(origin: Origin) -> spectrum_pb2.Origin:
     return spectrum_pb2.Origin(boot_id=origin.boot_id, sequence=origin.sequence)
 
 
-def _origin(message: spectrum_pb2.Origin) -> Origin:
+def origin_of(message: spectrum_pb2.Origin) -> Origin:
+    """Read an origin."""
     return Origin(message.boot_id, message.sequence)

@@ -11,9 +11,10 @@ from bandwatch.errors import UnavailableError
 from bandwatch.wire.status import bandwatch_errors
 from bandwatch.wire.v1 import observer_service_pb2 as pb
 from observer_agent.settings import AgentSettings
-from observer_agent.spool.records import HeldSegment, Origin
+from observer_agent.spool.records import LANE_OF, HeldSegment, Origin
 from observer_agent.spool.store import Spool
 from observer_agent.uplink import messages
+from observer_agent.uplink.budget import UploadBudget
 
 if TYPE_CHECKING:
     import grpc.aio
@@ -43,7 +44,7 @@ class Credit:
 
 @dataclass(frozen=True)
 class Outgoing:
-    """What is to be uploaded: the spool, the credit, and two events.
+    """What is to be uploaded: the spool, what may be under way, what may be sent today, and two events.
 
     `more` is set by others when the spool has another segment or the credit has changed; `settled` is set here when a
     segment may have left the spool.
@@ -51,18 +52,30 @@ class Outgoing:
 
     spool: Spool
     credit: Credit
+    budget: UploadBudget
     more: asyncio.Event
     settled: asyncio.Event
+
+
+@dataclass(frozen=True)
+class _Ready:
+    """A segment with the message that uploads it."""
+
+    segment: HeldSegment
+    request: pb.UploadSegmentsRequest
 
 
 class SegmentUpload:
     """Writes segments of the spool to one stream and settles each by its answer."""
 
-    def __init__(self, stub: "ObserverServiceAsyncStub", outgoing: Outgoing, settings: AgentSettings) -> None:
+    def __init__(
+        self, stub: "ObserverServiceAsyncStub", outgoing: Outgoing, settings: AgentSettings, observer: str
+    ) -> None:
         self._stub = stub
         self._outgoing = outgoing
         self._settings = settings
-        self._next: HeldSegment | None = None
+        self._observer = observer
+        self._next: _Ready | None = None
         self._under_way: dict[Origin, int] = {}
         self._settled = 0
 
@@ -90,9 +103,10 @@ class SegmentUpload:
 
     async def _exchange(self, call: Call) -> None:
         """Send what there is room for, then take one answer."""
-        while (segment := await self._take_ready()) is not None:
-            self._under_way[segment.origin] = len(segment.codes)
-            await self._write(call, segment)
+        while (ready := await self._take_ready()) is not None:
+            self._under_way[ready.segment.origin] = len(ready.segment.codes)
+            await asyncio.to_thread(self._outgoing.budget.spend, len(ready.request.codes))
+            await self._write(call, ready.request)
         if self._under_way:
             await self._settle(await self._read(call))
 
@@ -108,23 +122,35 @@ class SegmentUpload:
                 return False
 
     async def _is_ready(self) -> bool:
-        """Tell whether there is a segment, and room for it."""
+        """Tell whether there is a segment, and room for it. One that must wait for another day makes way."""
         if self._next is None:
-            self._next = await asyncio.to_thread(self._outgoing.spool.next_segment, tuple(self._under_way))
+            self._next = await asyncio.to_thread(self._find_next)
         if self._next is None:
             self._outgoing.settled.set()  # on the way to nothing, the spool may have dropped what was damaged
             return False
-        return self._outgoing.credit.has_room(len(self._next.codes), sum(self._under_way.values()))
+        if self._under_way and not self._settled:
+            return False  # a coordinator that stores nothing at present costs one segment of the day's budget, no more
+        return self._outgoing.credit.has_room(len(self._next.segment.codes), sum(self._under_way.values()))
 
-    async def _take_ready(self) -> HeldSegment | None:
+    def _find_next(self) -> _Ready | None:
+        budget = self._outgoing.budget
+        if (last_lane := budget.last_lane) is None:
+            return None
+        segment = self._outgoing.spool.next_segment(tuple(self._under_way), last_lane)
+        if segment is None:
+            return None
+        request = messages.segment_request(segment, self._observer)
+        return _Ready(segment, request) if budget.takes(LANE_OF[segment.record.purpose], len(request.codes)) else None
+
+    async def _take_ready(self) -> _Ready | None:
         if not await self._is_ready():
             return None
-        segment, self._next = self._next, None
-        return segment
+        ready, self._next = self._next, None
+        return ready
 
-    async def _write(self, call: Call, segment: HeldSegment) -> None:
+    async def _write(self, call: Call, request: pb.UploadSegmentsRequest) -> None:
         try:
-            await self._in_time(call.write(messages.segment_request(segment, self._settings.observer)))
+            await self._in_time(call.write(request))
         except asyncio.InvalidStateError:  # the stream has ended; reading says why
             await self._read(call)
             raise UnavailableError("the coordinator ended the upload") from None

@@ -1,0 +1,1 @@
+"""Where the observer is, and in which cell."""
