@@ -11,7 +11,13 @@ import typer
 from pydantic import ValidationError
 
 from bandwatch import names
-from bandwatch.errors import BandwatchError, ConflictError, FailedPreconditionError, InvalidArgumentError
+from bandwatch.errors import (
+    BandwatchError,
+    ConflictError,
+    FailedPreconditionError,
+    InvalidArgumentError,
+    UnavailableError,
+)
 from bandwatch.logs import configure_logs
 from training_worker.evaluation.command import evaluate
 
@@ -36,6 +42,27 @@ def run() -> None:
     app.work(WorkerSettings())
 
 
+@cli.command()
+def enroll(
+    coordinator: Annotated[str, typer.Option(metavar="HOST:PORT", help="Coordinator to join.")],
+    token: Annotated[
+        str, typer.Option(envvar="BANDWATCH_JOIN_TOKEN", help="Join token that an operator made.", show_default=False)
+    ] = "",
+    token_file: Annotated[Path | None, typer.Option(help="File that holds the join token instead.")] = None,
+    name: Annotated[str, typer.Option(help="workers/NAME to be, where the token leaves it open.")] = "",
+) -> None:
+    """Make a key on this machine, and exchange a join token for the certificate of a worker.
+
+    Example: bandwatch-worker enroll --coordinator coordinator.example.org:50051 --token-file worker.token
+    """
+    from bandwatch.identity.join_tokens import read_join_token
+    from bandwatch.wire.enrollment import enroll as join
+    from training_worker.settings import WorkerSettings
+
+    made = join(coordinator, read_join_token(token, token_file), name, WorkerSettings().identity_folder)
+    typer.echo(f"{made.name} is enrolled; its certificate is good until {made.good_until}")
+
+
 @cli.command(hidden=True)
 def execute() -> None:
     """Make one attempt at the claimed run that comes as JSON on standard input. Started by `run`."""
@@ -52,6 +79,9 @@ def execute() -> None:
     except (InvalidArgumentError, FailedPreconditionError) as error:
         typer.echo(error.message)
         sys.exit(attempts.RETRY_IN_VAIN)
+    except UnavailableError as error:
+        typer.echo(error.message)
+        sys.exit(attempts.COORDINATOR_AWAY)
 
 
 def _end_with_parent() -> None:
@@ -90,7 +120,7 @@ def import_keras(
     found: dict[str, object] = {"family": model.family, "error": model.error.model_dump()}
     if band:
         given = WorkerSettings()
-        with open_client(given.coordinator, given.token_file, given.data_dir) as client:
+        with open_client(given.identity_folder, given.data_dir, given.coordinator) as client:
             found["model"] = importing.register(client, names.bands.name(names.bands.id(band)), model)
     typer.echo(json.dumps(found))
 

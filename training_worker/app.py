@@ -1,10 +1,12 @@
 """The Celery worker: a message holds only a run's name, and the coordinator says whether there is anything to do."""
 
+import threading
 from typing import Any, Final
 
 from celery import Celery, signals
 
 from training_worker.coordinator_client import open_client
+from training_worker.renewal import keep_certificate_good
 from training_worker.settings import WorkerSettings
 from training_worker.supervision import Supervisor
 
@@ -16,13 +18,16 @@ def make_celery(redis_url: str) -> Celery:
     """Return a Celery application. What Redis or a killed worker loses, the coordinator announces again.
 
     So a message is acknowledged when it is taken. Acknowledging it late would guard nothing here, and a worker whose
-    acknowledgement fails because Redis is away at that moment never asks for a message again.
+    acknowledgement fails because Redis is away at that moment never asks for a message again. No message is ever put
+    back by Redis or by a dying worker either: only the coordinator knows whether a run is still to be done. Celery's
+    soft shutdown is off: it waits first and tells us afterwards, while a worker told to stop should give its runs back.
     """
     celery = Celery("bandwatch", broker=redis_url)
     celery.conf.update(
         accept_content=["json"],
         task_serializer="json",
         task_ignore_result=True,
+        task_acks_late=False,
         worker_prefetch_multiplier=1,
         worker_hijack_root_logger=False,
         worker_enable_remote_control=False,
@@ -42,8 +47,9 @@ def make_celery(redis_url: str) -> Celery:
 def work(settings: WorkerSettings) -> None:
     """Train runs as they are announced, until told to stop."""
     celery = make_celery(settings.redis_url)
-    with open_client(settings.coordinator, settings.token_file, settings.data_dir) as client:
+    with open_client(settings.identity_folder, settings.data_dir, settings.coordinator) as client:
         supervisor = Supervisor(settings, client)
+        threading.Thread(target=keep_certificate_good, args=(client, settings.identity_folder), daemon=True).start()
 
         @celery.task(name=TRAINING_TASK)  # type: ignore[untyped-decorator]  # Celery has no types
         def train(run: str) -> None:

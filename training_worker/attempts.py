@@ -13,6 +13,8 @@ LEASE_LOST: Final = 4
 """Somebody else owns the run now."""
 STOPPED: Final = 5
 """The worker was told to stop."""
+COORDINATOR_AWAY: Final = 6
+"""The coordinator could not be reached, or had no room, for longer than calls are repeated."""
 
 _CLAIMED: Final = TypeAdapter(ClaimedRun)
 

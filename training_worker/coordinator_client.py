@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Final, ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, Final, ParamSpec, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -12,14 +12,20 @@ import stamina
 
 from bandwatch.artifacts.blobs import CHUNK_BYTES, BlobStore
 from bandwatch.artifacts.manifest import BlobReference, ModelContent
-from bandwatch.errors import CorruptError, NotFoundError, UnavailableError
+from bandwatch.errors import CorruptError, UnavailableError
+from bandwatch.identity.identity_files import Identity, load_identity
 from bandwatch.spectrogram.bands import FRAME_BINS
-from bandwatch.wire.channel import CALL_DEADLINE_S, open_blocking_channel
+from bandwatch.wire.channel import CALL_DEADLINE_S, member_credentials, open_blocking_channel
 from bandwatch.wire.content import content_from_message, content_to_message
 from bandwatch.wire.convert import to_duration_message, to_span
+from bandwatch.wire.enrollment import renewal_request, renewed_identity
 from bandwatch.wire.status import bandwatch_errors
 from bandwatch.wire.v1 import model_pb2, training_service_pb2
+from bandwatch.wire.v1.enrollment_service_pb2_grpc import EnrollmentServiceStub
 from bandwatch.wire.v1.training_service_pb2_grpc import TrainingServiceStub
+
+if TYPE_CHECKING:
+    import grpc
 
 TRANSFER_DEADLINE_S: Final = 300.0
 """Deadline of one blob."""
@@ -75,16 +81,31 @@ def _retried(call: Callable[Parameters, ResultT]) -> Callable[Parameters, Result
 class TrainingClient:
     """Talks to the coordinator's TrainingService. Used as a context manager."""
 
-    def __init__(self, target: str, token: str, cache: BlobStore) -> None:
-        self._channel = open_blocking_channel(target, token)
-        self._service = TrainingServiceStub(self._channel)
+    def __init__(self, identity: Identity, cache: BlobStore, target: str | None = None) -> None:
+        self._target = target or identity.address
+        self._channels: list[grpc.Channel] = []
         self._cache = cache
+        self.go_on_as(identity)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._channel.close()
+        for channel in self._channels:
+            channel.close()
+
+    def go_on_as(self, identity: Identity) -> None:
+        """Make calls by this identity from now on; calls under way end on their old connection."""
+        self.identity = identity
+        self._channels.append(open_blocking_channel(self._target, member_credentials(identity)))
+        self._service = TrainingServiceStub(self._channels[-1])
+
+    def ask_for_renewal(self) -> Identity:
+        """Return the same identity with a new certificate, which is not used yet."""
+        with bandwatch_errors():
+            stub = EnrollmentServiceStub(self._channels[-1])
+            answer = stub.RenewCertificate(renewal_request(self.identity), timeout=CALL_DEADLINE_S)
+        return renewed_identity(self.identity, answer)
 
     @_retried
     def claim(self, run: str, worker: str) -> ClaimedRun:
@@ -239,17 +260,14 @@ class TrainingClient:
             self._service.FailRun(request, timeout=CALL_DEADLINE_S)
 
 
-def open_client(target: str, token_file: Path, data_dir: Path) -> TrainingClient:
-    """Open the connection to a coordinator.
+def open_client(identity_folder: Path, data_dir: Path, target: str | None = None) -> TrainingClient:
+    """Return a client of the coordinator that a worker enrolled with; segments that were fetched stay in its folder.
 
     Raises:
-        NotFoundError: There is no token file.
+        NotFoundError: The worker is not enrolled.
     """
-    try:
-        token = token_file.read_text().strip()
-    except FileNotFoundError as error:
-        raise NotFoundError(f"no token at {token_file}: copy the coordinator's worker.token there") from error
-    return TrainingClient(target, token, BlobStore(data_dir / "blobs"))
+    identity = load_identity(identity_folder, "enrol the worker with `bandwatch-worker enroll` and a join token")
+    return TrainingClient(identity, BlobStore(data_dir / "blobs"), target)
 
 
 def _lease_message(lease: Lease) -> training_service_pb2.Lease:

@@ -25,7 +25,7 @@ def execute(settings: WorkerSettings, run: ClaimedRun) -> str:
     if settings.threads:
         torch.set_num_threads(settings.threads)
     workspace = workspace_of(settings.data_dir, run.lease.run)
-    with open_client(settings.coordinator, settings.token_file, settings.data_dir) as client:
+    with open_client(settings.identity_folder, settings.data_dir, settings.coordinator) as client:
         trained = _train(client, run, workspace, _reporter(client, run))
         return client.finish(run.lease, published(client, trained), trained.parent)
 

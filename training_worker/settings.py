@@ -16,8 +16,12 @@ class WorkerSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=ENVIRONMENT_PREFIX, frozen=True)
 
-    coordinator: str = Field("127.0.0.1:50051", description="Address of the coordinator.")
-    token_file: Path = Field(Path("bandwatch-data/keys/worker.token"), description="File with the token of workers.")
+    coordinator: str | None = Field(
+        None, description="HOST:PORT where members are served, if it is another one than at enrolment."
+    )
+    identity_dir: Path | None = Field(
+        None, description="Folder of what `enroll` made; identity in the worker's folder when absent."
+    )
     redis_url: str = Field("redis://127.0.0.1:6379/0", description="Redis that announces runs.")
     data_dir: Path = Field(
         Path("bandwatch-data/worker"), description="Folder of checkpoints and of segments already fetched."
@@ -28,3 +32,8 @@ class WorkerSettings(BaseSettings):
     )
     concurrency: Annotated[int, Field(ge=1, le=64, description="Runs at the same time.")] = 1
     threads: Annotated[int, Field(ge=0, description="Threads of one run; 0 takes every processor.")] = 0
+
+    @property
+    def identity_folder(self) -> Path:
+        """Folder of the worker's identity."""
+        return self.identity_dir or self.data_dir / "identity"

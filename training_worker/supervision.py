@@ -15,13 +15,15 @@ from typing import Final
 import structlog
 
 from bandwatch.errors import BandwatchError, ConflictError, FailedPreconditionError, NotFoundError, UnavailableError
-from training_worker.attempts import CLEAN_END, LEASE_LOST, RETRY_IN_VAIN, STOPPED, to_json
+from training_worker.attempts import CLEAN_END, COORDINATOR_AWAY, LEASE_LOST, RETRY_IN_VAIN, STOPPED, to_json
 from training_worker.coordinator_client import ClaimedRun, Lease, TrainingClient
 from training_worker.settings import WorkerSettings
 from training_worker.workspaces import log_of, workspace_of
 
 RENEWALS_PER_LEASE: Final = 4
 STOP_GRACE_S: Final = 5.0
+EXIT_GRACE_S: Final = 5.0
+"""Time that a process takes from its last word to its end."""
 _LOOK_S: Final = 0.2
 _LAST_WORDS: Final = 2000
 """Characters of an attempt's log that travel with its failure."""
@@ -63,6 +65,9 @@ class Supervisor:
             shutil.rmtree(workspace_of(self._settings.data_dir, run))
         elif code == STOPPED:
             self._give_back(claimed.lease, "the worker was stopped", retryable=True, interrupted=True)
+        elif code == COORDINATOR_AWAY:
+            words = _last_words(self._log_file(claimed), code)
+            self._give_back(claimed.lease, words, retryable=True, interrupted=True)
         elif code != LEASE_LOST:
             words = _last_words(self._log_file(claimed), code)
             self._give_back(claimed.lease, words, retryable=code != RETRY_IN_VAIN, interrupted=False)
@@ -98,8 +103,7 @@ class Supervisor:
             if time.monotonic() >= renew_at:
                 renew_at = time.monotonic() + pause_s
                 if not self._renewed(claimed.lease):
-                    _end(process)
-                    return LEASE_LOST
+                    return _end_without_lease(process)
         return process.returncode
 
     def _renewed(self, lease: Lease) -> bool:
@@ -117,6 +121,15 @@ class Supervisor:
             self._client.fail(lease, words, retryable=retryable, interrupted=interrupted)
         except BandwatchError as error:
             _log.warning("run not given back; its lease will run out", run=lease.run, reason=error.message)
+
+
+def _end_without_lease(process: "subprocess.Popen[bytes]") -> int:
+    """End an attempt that holds no lease, and return its exit code: a run that it has just finished has none either."""
+    try:
+        return process.wait(EXIT_GRACE_S)
+    except subprocess.TimeoutExpired:
+        _end(process)
+        return LEASE_LOST
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
