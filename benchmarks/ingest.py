@@ -32,9 +32,20 @@ import grpc
 import grpc.aio
 import numpy as np
 
+from bandwatch.identity.identity_files import Identity
+from bandwatch.identity.join_tokens import JoinToken
+from bandwatch.identity.keyring import load_keyring
 from bandwatch.spectrogram.bands import FRAME_BINS
-from bandwatch.wire.channel import SERVER_OPTIONS, open_channel, server_credentials
+from bandwatch.wire.channel import (
+    SERVER_OPTIONS,
+    member_credentials,
+    open_channel,
+    operator_credentials,
+    server_credentials,
+)
 from bandwatch.wire.convert import to_timestamp
+from bandwatch.wire.enrollment import enroll
+from bandwatch.wire.serving import ServerCertificate
 from bandwatch.wire.v1 import admin_service_pb2, observer_service_pb2, spectrum_pb2
 from bandwatch.wire.v1.admin_service_pb2_grpc import AdminServiceStub
 from bandwatch.wire.v1.observer_service_pb2 import UPLOAD_OUTCOME_STORED, UploadSegmentsRequest, UploadSegmentsResponse
@@ -65,26 +76,27 @@ class Upload:
 
 @dataclass(frozen=True)
 class Target:
-    """A server, and a token for each stream."""
+    """A server, and an observer for each stream; both servers know the same members."""
 
     name: str
     address: str
-    tokens: tuple[str, ...]
+    observers: tuple[Identity, ...]
 
 
 def main() -> None:
     """Run the comparison and print it as a Markdown table."""
     options = _parse()
     if options.bare_server:
-        asyncio.run(_serve_bare(options.bare_server, options.folder))
+        asyncio.run(_serve_bare(options.bare_server, options.folder, options.keys))
         return
     with (
         tempfile.TemporaryDirectory(dir=options.folder, prefix="bandwatch-ingest-") as folder,
-        _bare_server(Path(folder)) as bare,
         LocalStack(StackOptions(Path(folder) / "stack", port=0, workers=0)) as stack,
+        _bare_server(Path(folder), stack.folder.keys) as bare,
     ):
-        tokens = asyncio.run(_register(stack.address, stack.operator_token))
-        targets = (Target("coordinator", stack.address, tokens), Target("bare", bare, ("none",) * len(tokens)))
+        tokens = asyncio.run(_register(stack))
+        observers = tuple(enroll(stack.address, token, "", Path(folder) / token.member) for token in tokens)
+        targets = (Target("coordinator", observers[0].address, observers), Target("bare", bare, observers))
         rounds = [list(_round(targets, options.megabytes)) for _ in range(1 + options.repeats)]
     uploads = [upload for one in rounds[1:] for upload in one]
     print(_table(uploads))
@@ -100,11 +112,12 @@ def _parse() -> argparse.Namespace:
     )
     parser.add_argument("--folder", type=Path, help="on the disk to measure; the system's temporary one when absent")
     parser.add_argument("--json", type=Path, help="file for every single figure")
+    parser.add_argument("--keys", type=Path, help="keys by which the bare server proves itself")
     parser.add_argument("--bare-server", metavar="ADDRESS", help="be the bare server, which writes to the folder")
     return parser.parse_args()
 
 
-async def _serve_bare(address: str, folder: Path) -> None:
+async def _serve_bare(address: str, folder: Path, keys: Path) -> None:
     answer = UploadSegmentsResponse(outcome=UPLOAD_OUTCOME_STORED).SerializeToString()
 
     def store(message: bytes) -> None:
@@ -122,19 +135,20 @@ async def _serve_bare(address: str, folder: Path) -> None:
     handlers: dict[str, Any] = {"UploadSegments": grpc.stream_stream_rpc_method_handler(upload)}
     server = grpc.aio.server(options=SERVER_OPTIONS)
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, handlers),))
-    server.add_secure_port(address, server_credentials())
+    certificate = ServerCertificate(partial(load_keyring, keys), [LOOPBACK])
+    server.add_secure_port(address, server_credentials(certificate.configuration, members_only=True))
     await server.start()
     await server.wait_for_termination()
 
 
 @contextmanager
-def _bare_server(folder: Path) -> Iterator[str]:
+def _bare_server(folder: Path, keys: Path) -> Iterator[str]:
     """Run the bare server while the block lasts, and give its address."""
     files, logs, port = folder / "bare", folder / "logs", free_port()
     files.mkdir()
     logs.mkdir()
     address = f"{LOOPBACK}:{port}"
-    command = (sys.executable, __file__, "--bare-server", address, "--folder", str(files))
+    command = (sys.executable, __file__, "--bare-server", address, "--folder", str(files), "--keys", str(keys))
     supervisor = Supervisor(logs, lambda _: None, lambda: None)
     try:
         supervisor.start(Program("bare", command, is_healthy=partial(_listens, port)), threading.Event())
@@ -148,9 +162,10 @@ def _listens(port: int) -> bool:
         return probe.connect_ex((LOOPBACK, port)) == 0
 
 
-async def _register(address: str, operator_token: str) -> tuple[str, ...]:
-    """Create a cell with an observer for each stream, and return their tokens."""
-    async with open_channel(address, operator_token) as channel:
+async def _register(stack: LocalStack) -> list[JoinToken]:
+    """Create a cell with an observer for each stream, and return their join tokens."""
+    credentials = operator_credentials(stack.authorities, stack.operator_token)
+    async with open_channel(stack.address, credentials) as channel:
         admin = AdminServiceStub(channel)
         band = spectrum_pb2.Band(center_hz=881.5e6, width_hz=5e6, direction=spectrum_pb2.LINK_DIRECTION_DOWNLINK)
         await admin.CreateBand(admin_service_pb2.CreateBandRequest(band_id="north", band=band))
@@ -160,8 +175,8 @@ async def _register(address: str, operator_token: str) -> tuple[str, ...]:
         for number in range(max(STREAMS)):
             observer = admin_service_pb2.Observer(cell="cells/oak", mobility=spectrum_pb2.MOBILITY_STATIC)
             request = admin_service_pb2.CreateObserverRequest(observer_id=f"o{number}", observer=observer)
-            tokens.append((await admin.CreateObserver(request)).token)
-    return tuple(tokens)
+            tokens.append(JoinToken.from_text((await admin.CreateObserver(request)).join_token))
+    return tokens
 
 
 def _round(targets: Sequence[Target], megabytes: int) -> Iterator[Upload]:
@@ -203,13 +218,13 @@ def _segments(observer: str, count: int, frames: int) -> Requests:
 
 async def _upload_all(target: Target, requests: Sequence[Requests]) -> None:
     async with asyncio.TaskGroup() as group:
-        for token, stream in zip(target.tokens, requests, strict=False):
-            group.create_task(_upload(target.address, token, stream))
+        for observer, stream in zip(target.observers, requests, strict=False):
+            group.create_task(_upload(target.address, observer, stream))
 
 
-async def _upload(address: str, token: str, requests: Requests) -> None:
+async def _upload(address: str, observer: Identity, requests: Requests) -> None:
     """Write segments as long as there is room for their bytes, and read an answer where there is none."""
-    async with open_channel(address, token) as channel:
+    async with open_channel(address, member_credentials(observer)) as channel:
         call = ObserverServiceStub(channel).UploadSegments()
         under_way: deque[int] = deque()
 

@@ -7,6 +7,7 @@ from typing import Final
 from bandwatch.errors import FailedPreconditionError
 
 LOOPBACK: Final = "127.0.0.1"
+LARGEST_PORT: Final = 65_535
 
 
 def free_port() -> int:

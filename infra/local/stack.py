@@ -4,7 +4,7 @@ import fcntl
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Final, Self
 from urllib.parse import urlsplit
@@ -13,9 +13,9 @@ from bandwatch.errors import FailedPreconditionError, UnavailableError
 from infra.local.child import Child, Program
 from infra.local.data_folder import DataFolder
 from infra.local.options import StackOptions
-from infra.local.ports import LOOPBACK, claim_port
+from infra.local.ports import LARGEST_PORT, LOOPBACK, claim_port
 from infra.local.postgres import LocalPostgres
-from infra.local.programs import coordinator_programs, worker_program
+from infra.local.programs import Addresses, coordinator_programs, worker_programs
 from infra.local.record import StackRecord
 from infra.local.redis_server import redis_answers, redis_program
 from infra.local.supervisor import Supervisor
@@ -34,7 +34,7 @@ class LocalStack:
         self.options = options
         self.folder = DataFolder(options.data_dir)
         self.data_dir = self.folder.root
-        self.trusted_keys_file = self.folder.trusted_keys_file
+        self.release_root_file = self.folder.release_root_file
         self._announce = announce
         self._supervisor = Supervisor(self.folder.logs, announce, self._write_record)
         self._postgres = LocalPostgres(self.folder.postgres)
@@ -51,6 +51,11 @@ class LocalStack:
         """The token that lets its holder administer the platform."""
         return self.folder.operator_token_file.read_text().strip()
 
+    @property
+    def authorities(self) -> bytes:
+        """The authorities by which the coordinator is known."""
+        return self.folder.authorities_file.read_bytes()
+
     def start(self, stop: threading.Event = _NEVER) -> None:
         """Start every program and wait until each is healthy. Returns early when stop is set; `stop` is due either way.
 
@@ -64,14 +69,26 @@ class LocalStack:
         self._address = f"{LOOPBACK}:{claim_port(self.options.port)}"
         database_url = self._start_postgres(stop)
         redis_url = self._start_redis(stop)
-        migrate, *servers = coordinator_programs(self.folder, self._address, database_url, redis_url)
-        if not stop.is_set():
-            self._announce("bringing the database up to date")
-            self._supervisor.run_to_end(migrate, stop)
-        numbers = range(1, self.options.workers + 1)
-        workers = [worker_program(self.folder, number, self._address, redis_url) for number in numbers]
-        for program in (*servers, *workers):
+        addresses = Addresses(self._address, f"{LOOPBACK}:{self._member_port()}")
+        programs = coordinator_programs(self.folder, addresses, database_url, redis_url)
+        self._run("bringing the database up to date", (programs.migrate, programs.make_operator), stop)
+        for program in (programs.serve, programs.schedule):
             self._start(program, stop)
+        for number in range(1, self.options.workers + 1):
+            worker = worker_programs(self.folder, number, self._address, redis_url, programs.environment)
+            self._run(f"letting {worker.run.name} in", (worker.invite, worker.enroll), stop)
+            self._start(worker.run, stop)
+
+    def _member_port(self) -> int:
+        """Return the port after the one for operators, so that agents find their coordinator again."""
+        return claim_port(self.options.port + 1 if 0 < self.options.port < LARGEST_PORT else 0)
+
+    def _run(self, what: str, programs: Iterable[Program], stop: threading.Event) -> None:
+        if not stop.is_set():
+            self._announce(what)
+        for program in programs:
+            if not stop.is_set():
+                self._supervisor.run_to_end(program, stop)
 
     def watch(self, stop: threading.Event) -> None:
         """Restart programs that die until stop is set.

@@ -46,6 +46,9 @@ Limit = Annotated[int, typer.Option(min=0, help="Show so many at most; 0 shows a
 DEFAULT_LIMIT: Final = 100
 
 BandId = Annotated[str, typer.Argument(metavar="BAND", parser=id_in(names.bands), help="New identifier.")]
+CellArgument = Annotated[
+    str, typer.Argument(metavar="CELL", parser=name_in(names.cells), help="Identifier or full name.")
+]
 CellId = Annotated[str, typer.Argument(metavar="CELL", parser=id_in(names.cells), help="New identifier.")]
 ObserverId = Annotated[str, typer.Argument(metavar="OBSERVER", parser=id_in(names.observers), help="New identifier.")]
 
@@ -82,4 +85,10 @@ OptionalTitle = Annotated[str | None, _TITLE]
 TrainingTarget = Annotated[
     timedelta | None,
     typer.Option(parser=parse_span, metavar="SPAN", help="Frames to upload for training, such as 90s, 5m or 1h."),
+]
+UploadBudget = Annotated[
+    int | None,
+    typer.Option(
+        min=0, max=1_000_000, metavar="MB", help="Megabytes of segments in a day; 0 leaves the agent's own limit."
+    ),
 ]

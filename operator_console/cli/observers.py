@@ -1,15 +1,10 @@
 """bandwatch observers."""
 
-import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final, Literal
 
 import typer
 
-from bandwatch.errors import AlreadyExistsError, PermissionDeniedError
-from bandwatch.wire.v1.spectrum_pb2 import Mobility
+from bandwatch.wire.v1.spectrum_pb2 import Mobility, Trust
 from operator_console.cli.arguments import (
     DEFAULT_LIMIT,
     CellFilter,
@@ -23,12 +18,16 @@ from operator_console.cli.arguments import (
     OptionalTitle,
     Title,
     TrainingTarget,
+    UploadBudget,
 )
 from operator_console.cli.session import open_session
 from operator_console.cli.texts import number
+from operator_console.cli.token_places import TokenOut, place_for_token
 from operator_console.cli.views import OBSERVER
+from operator_console.cli.views_policies import HEALTH, REVOCATION
 
 app = typer.Typer(no_args_is_help=True, help="Receivers and their agents.")
+_MEGABYTE: Final = 1_000_000
 
 
 @app.command("create")
@@ -39,21 +38,25 @@ def create_observer(
     mobility: MobilityWord,
     title: Title = "",
     training_target: TrainingTarget = None,
-    token_out: Annotated[
-        Path | None, typer.Option(help="New file for the token; without it the token is printed.")
-    ] = None,
+    upload_budget_mb: UploadBudget = None,
+    trusted: Annotated[  # noqa: FBT002 - an option
+        bool, typer.Option("--trusted", help="Its data may train; otherwise it is on probation at first.")
+    ] = False,
+    token_out: TokenOut = None,
 ) -> None:
-    """Register an observer. Its token is given this once: hand it to the agent.
+    """Register an observer. Its join token is given this once: the agent enrols with it within a day.
 
-    Example: bandwatch observers create roof-1 --cell oak-street --mobility static --token-out roof-1.token
+    Example: bandwatch observers create roof-1 --cell oak-street --mobility static --trusted --token-out roof-1.token
     """
-    with open_session(ctx) as session, _place_for_token(token_out) as keep:
+    with open_session(ctx) as session, place_for_token(token_out) as keep:
         observer, token = session.client.create_observer(
             observer_id,
             cell=cell,
             mobility=number(Mobility, mobility),
             title=title,
             training_target=training_target,
+            trusted=trusted,
+            upload_budget_bytes=(upload_budget_mb or 0) * _MEGABYTE,
         )
         session.output.one(OBSERVER, observer, **keep(token))
 
@@ -80,13 +83,16 @@ def update_observer(
     mobility: OptionalMobilityWord = None,
     title: OptionalTitle = None,
     training_target: TrainingTarget = None,
+    upload_budget_mb: UploadBudget = None,
 ) -> None:
     """Change the given fields of an observer, and leave the rest.
 
     Example: bandwatch observers update van-7 --cell elm-road
     """
-    if (cell, mobility, title, training_target) == (None, None, None, None):
-        raise typer.BadParameter("give at least one of --cell, --mobility, --title, --training-target")
+    if all(given is None for given in (cell, mobility, title, training_target, upload_budget_mb)):
+        raise typer.BadParameter(
+            "give at least one of --cell, --mobility, --title, --training-target, --upload-budget-mb"
+        )
     with open_session(ctx) as session:
         changed = session.client.update_observer(
             observer,
@@ -94,32 +100,52 @@ def update_observer(
             mobility=number(Mobility, mobility) if mobility else None,
             title=title,
             training_target=training_target,
+            upload_budget_bytes=None if upload_budget_mb is None else upload_budget_mb * _MEGABYTE,
         )
         session.output.one(OBSERVER, changed)
 
 
-@contextmanager
-def _place_for_token(file: Path | None) -> Iterator[Callable[[str], dict[str, str]]]:
-    """Give a function that keeps a token and says where. The file is made first: a token without a place is lost."""
-    if file is None:
-        yield lambda token: {"token": token}
-        return
-    try:
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError as error:
-        raise AlreadyExistsError(f"{file} exists already; choose another file for the token") from error
-    except OSError as error:
-        raise PermissionDeniedError(f"{file} cannot be made for the token: {error.strerror}") from error
+@app.command("set-trust")
+def set_trust(
+    ctx: typer.Context,
+    observer: ObserverName,
+    trust: Annotated[Literal["trusted", "probation"], typer.Argument(help="Whether its data may train.")],
+) -> None:
+    """Say whether data of an observer may train.
 
-    def keep(token: str) -> dict[str, str]:
-        os.write(descriptor, token.encode())
-        return {"token_file": str(file)}
+    Example: bandwatch observers set-trust roof-1 trusted
+    """
+    with open_session(ctx) as session:
+        session.client.set_observer_trust(observer, number(Trust, trust))
+        session.output.one(OBSERVER, session.client.get_observer(observer))
 
-    try:
-        yield keep
-    except BaseException:
-        if not os.fstat(descriptor).st_size:
-            file.unlink()
-        raise
-    finally:
-        os.close(descriptor)
+
+@app.command("revoke")
+def revoke_observer(
+    ctx: typer.Context,
+    observer: ObserverName,
+    replace_models: Annotated[  # noqa: FBT002 - an option
+        bool, typer.Option("--replace-models", help="Order replacements of the models in force that learnt from it.")
+    ] = False,
+) -> None:
+    """Shut an observer out for good: its data train no more, and the models that learnt from them are listed.
+
+    Example: bandwatch observers revoke roof-1 --replace-models
+    """
+    with open_session(ctx) as session:
+        session.output.one(REVOCATION, session.client.revoke_observer(observer, replace_models=replace_models))
+
+
+@app.command("health")
+def list_health(
+    ctx: typer.Context,
+    cell: CellFilter = "",
+    faults: Annotated[bool, typer.Option("--faults", help="Only those that are not good.")] = False,  # noqa: FBT002 - an option
+    limit: Limit = DEFAULT_LIMIT,
+) -> None:
+    """List how observers compare with their own past and with the others of their cell.
+
+    Example: bandwatch observers health --faults
+    """
+    with open_session(ctx) as session:
+        session.output.many(HEALTH, session.client.list_observer_health(cell=cell, faults_only=faults), limit)

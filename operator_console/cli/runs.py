@@ -6,11 +6,17 @@ import typer
 
 from bandwatch import names
 from bandwatch.errors import FailedPreconditionError
-from bandwatch.wire.v1.model_pb2 import TRAINING_RUN_STATE_FAILED, TrainingRunState
+from bandwatch.wire.v1.model_pb2 import (
+    TRAINING_RUN_STATE_CANCELLED,
+    TRAINING_RUN_STATE_FAILED,
+    RolloutPlan,
+    TrainingRunState,
+)
 from operator_console.cli.arguments import DEFAULT_LIMIT, BandName, CellName, Limit, RunName, name_in
 from operator_console.cli.session import open_session
 from operator_console.cli.texts import number
 from operator_console.cli.views import RUN, progress_line
+from operator_console.cli.views_policies import RUN_WITH_STAGES
 
 app = typer.Typer(no_args_is_help=True, help="Training runs, which make teachers and students.")
 
@@ -23,6 +29,7 @@ Release = Annotated[
         "--release", help="Release the model as soon as the run succeeds; a student only if it beats its teacher."
     ),
 ]
+AtOnce = Annotated[bool, typer.Option("--at-once", help="Release it to every observer at once, past all gates.")]
 Families = Annotated[
     list[str] | None, typer.Option("--family", help="Family of models to choose among, once or more; else all.")
 ]
@@ -53,6 +60,7 @@ def create_teacher_run(
     stride_frames: StrideFrames = _STRIDE_FRAMES,
     seed: Seed = 0,
     release: Release = False,
+    at_once: AtOnce = False,
     run_id: RunId = "",
 ) -> None:
     """Order a teacher: a model of a band, learned from many contexts.
@@ -69,6 +77,7 @@ def create_teacher_run(
             stride_frames=stride_frames,
             seed=seed,
             release_on_success=release,
+            plan=RolloutPlan(at_once=True) if at_once else None,
             run_id=run_id,
         )
         session.output.one(RUN, run)
@@ -96,6 +105,7 @@ def create_student_run(
     stride_frames: StrideFrames = _STRIDE_FRAMES,
     seed: Seed = 0,
     release: Release = False,
+    at_once: AtOnce = False,
     run_id: RunId = "",
 ) -> None:
     """Order a student: a model of one cell, the best of what its data and the teachers give.
@@ -112,6 +122,7 @@ def create_student_run(
             stride_frames=stride_frames,
             seed=seed,
             release_on_success=release,
+            plan=RolloutPlan(at_once=True) if at_once else None,
             run_id=run_id,
         )
         session.output.one(RUN, run)
@@ -124,11 +135,32 @@ def get_run(ctx: typer.Context, run: RunName) -> None:
         session.output.one(RUN, session.client.get_run(run))
 
 
+@app.command("show")
+def show_run(ctx: typer.Context, run: RunName) -> None:
+    """Show a training run with the time of each stage, from its order until its model runs everywhere.
+
+    Example: bandwatch runs show r-0a1b2c3d4e5f6071
+    """
+    with open_session(ctx) as session:
+        session.output.one(RUN_WITH_STAGES, session.client.get_run(run))
+
+
+@app.command("cancel")
+def cancel_run(ctx: typer.Context, run: RunName) -> None:
+    """End a training run before it is done; its worker stops when it renews its lease next.
+
+    Example: bandwatch runs cancel r-0a1b2c3d4e5f6071
+    """
+    with open_session(ctx) as session:
+        session.output.one(RUN, session.client.cancel_run(run))
+
+
 @app.command("list")
 def list_runs(
     ctx: typer.Context,
     state: Annotated[
-        Literal["queued", "running", "succeeded", "failed"] | None, typer.Option(help="Only those in this state.")
+        Literal["queued", "running", "succeeded", "failed", "cancelled"] | None,
+        typer.Option(help="Only those in this state."),
     ] = None,
     limit: Limit = DEFAULT_LIMIT,
 ) -> None:
@@ -139,7 +171,7 @@ def list_runs(
 
 @app.command("watch")
 def watch_run(ctx: typer.Context, run: RunName) -> None:
-    """Follow a training run until it ends; the exit code is 1 when it failed.
+    """Follow a training run until it ends; the exit code is 1 when it failed or was cancelled.
 
     Example: bandwatch runs watch r-0a1b2c3d4e5f6071
     """
@@ -149,3 +181,5 @@ def watch_run(ctx: typer.Context, run: RunName) -> None:
         session.output.one(RUN, seen)
         if seen.state == TRAINING_RUN_STATE_FAILED:
             raise FailedPreconditionError(f"{seen.name} failed: {seen.last_error or 'the worker gave no reason'}")
+        if seen.state == TRAINING_RUN_STATE_CANCELLED:
+            raise FailedPreconditionError(f"{seen.name} was cancelled")

@@ -18,6 +18,8 @@ class GlobalOptions:
 
     coordinator: str
     token_file: Path
+    authorities_file: Path
+    """Certificates by which the coordinator is known."""
     as_json: bool
 
 
@@ -34,21 +36,23 @@ def open_session(ctx: typer.Context) -> Iterator[Session]:
     """Connect as the options say.
 
     Raises:
-        NotFoundError: There is no token file.
-        PermissionDeniedError: This user may not read the token file.
+        NotFoundError: There is no token, or nothing says which coordinator to trust.
+        PermissionDeniedError: This user may not read one of the files.
     """
     options: GlobalOptions = ctx.obj
-    with AdminClient(options.coordinator, _token(options.token_file)) as client:
+    token = _read(options.token_file, "operator's token", "--token-file").decode().strip()
+    authorities = _read(options.authorities_file, "coordinator's authorities", "--authorities")
+    with AdminClient(options.coordinator, token, authorities) as client:
         yield Session(client, Output(options.as_json))
 
 
-def _token(token_file: Path) -> str:
+def _read(file: Path, what: str, option: str) -> bytes:
     try:
-        return token_file.read_text().strip()
+        return file.read_bytes()
     except FileNotFoundError as error:
         raise NotFoundError(
-            f"no operator's token at {token_file}: start the platform with `bandwatch up`, or name the file with "
-            "--token-file before the command"
+            f"no {what} at {file}: start the platform with `bandwatch up`, or name the file with {option} before the "
+            "command"
         ) from error
     except OSError as error:
-        raise PermissionDeniedError(f"the operator's token at {token_file} cannot be read: {error.strerror}") from error
+        raise PermissionDeniedError(f"the {what} at {file} cannot be read: {error.strerror}") from error

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 _FIRST_OBSERVER: Final = """\
   bandwatch bands create b5 --center-mhz 881.5
   bandwatch cells create oak-street --band b5
-  bandwatch observers create roof-1 --cell oak-street --mobility static --token-out roof-1.token
+  bandwatch observers create roof-1 --cell oak-street --mobility static --trusted --token-out roof-1.token
+  bandwatch-agent enroll --coordinator {address} --token-file roof-1.token --data-dir roof-1
 """
 
 
@@ -81,8 +82,8 @@ def _welcome(stack: "LocalStack") -> str:
     return f"""
 Bandwatch runs at {stack.address}. Ctrl-C stops it.
   logs          {stack.folder.logs}
-  trusted keys  {stack.trusted_keys_file}
+  authorities   {stack.folder.authorities_file}
 
 To describe a first observer, in another terminal:
   export BANDWATCH_COORDINATOR={stack.address} BANDWATCH_OPERATOR_TOKEN_FILE={token_file}
-{_FIRST_OBSERVER}"""
+{_FIRST_OBSERVER.format(address=stack.address)}"""

@@ -13,7 +13,7 @@ from bandwatch.wire.v1.model_pb2 import (
     TrainingRun,
     TrainingRunState,
 )
-from bandwatch.wire.v1.spectrum_pb2 import Anomaly, Band, Cell, LinkDirection, Mobility, Purpose, Segment
+from bandwatch.wire.v1.spectrum_pb2 import Anomaly, Band, Cell, LinkDirection, Mobility, Purpose, Rung, Segment, Trust
 from operator_console.cli.output import View
 from operator_console.cli.texts import decibels, duration, megahertz, moment, word
 
@@ -82,11 +82,20 @@ BAND: Final = View[Band](
     details={"created": lambda band: moment(band.create_time)},
 )
 
+
+def place(cell: Cell) -> str:
+    """Return where a cell serves, such as 52.52000, 13.40500, 800 m."""
+    if not cell.HasField("radius_m"):
+        return ""
+    return f"{cell.latitude_deg:.5f}, {cell.longitude_deg:.5f}, {cell.radius_m:g} m"
+
+
 CELL: Final = View[Cell](
     columns={
         "name": lambda cell: cell.name,
         "title": lambda cell: cell.title,
         "band": lambda cell: cell.band,
+        "place": place,
         "created": lambda cell: moment(cell.create_time),
     },
     details={},
@@ -104,7 +113,14 @@ OBSERVER: Final = View[Observer](
         "anomalies": lambda observer: str(observer.reported.anomalies_found),
     },
     details={
+        "is in": lambda observer: observer.reported.cell,
+        "trust": lambda observer: word(Trust, observer.trust),
+        "sent today": lambda observer: (
+            f"{observer.reported.uploaded_today_bytes / 1e6:.1f} of "
+            f"{observer.reported.upload_budget_bytes / 1e6:.0f} MB"
+        ),
         "running model": lambda observer: observer.reported.running_model,
+        "rung": lambda observer: word(Rung, observer.reported.running_rung),
         "refused": lambda observer: "\n".join(
             f"serial {refused.serial}: {refused.reason}" for refused in observer.reported.refused
         ),
@@ -161,6 +177,46 @@ MODEL: Final = View[Model](
     },
 )
 
+
+def _plan(release: Release) -> str:
+    plan = release.plan
+    if plan.at_once:
+        return "at once"
+    shadow = "shadow, then " if plan.shadow else ""
+    return (
+        f"{shadow}{plan.canary_share:.0%} of the observers; {plan.minimum_windows} windows and "
+        f"{duration(plan.minimum_time)} at least, {duration(plan.deadline)} at most; "
+        f"failures {plan.failure_limit:.1%}, error {plan.error_margin_db:+g} dB, flagged {plan.false_alarm_limit:.1%}"
+    )
+
+
+def _observers(release: Release) -> str:
+    figures = release.figures
+    if not release.HasField("figures"):
+        return ""
+    return (
+        f"{figures.offered} were offered it, {figures.running} run it, {figures.failed} failed, {figures.silent} "
+        "are silent"
+    )
+
+
+def _windows(release: Release) -> str:
+    figures = release.figures
+    return f"{figures.windows}, {figures.anomalous_windows} flagged" if figures.windows else ""
+
+
+def _errors(release: Release) -> str:
+    figures = release.figures
+    return f"{decibels(figures.error_db)}, active {decibels(figures.active_error_db)}" if figures.windows else ""
+
+
+def _failing(release: Release) -> str:
+    figures = release.figures
+    if not release.HasField("figures"):
+        return ""
+    return f"{figures.failure_lower:.1%} to {figures.failure_upper:.1%} (95 % bounds)"
+
+
 RELEASE: Final = View[Release](
     columns={
         "name": lambda release: release.name,
@@ -168,10 +224,19 @@ RELEASE: Final = View[Release](
         "model": lambda release: release.model,
         "band": lambda release: release.band,
         "cell": lambda release: release.cell or "all without a student",
-        "state": lambda release: word(ReleaseState, release.state),
-        "created": lambda release: moment(release.create_time),
+        "state": lambda release: word(ReleaseState, release.state).replace("_", " "),
+        "since": lambda release: moment(release.state_time),
+        "reason": lambda release: release.reason,
     },
-    details={"manifest": lambda release: release.manifest.digest},
+    details={
+        "plan": _plan,
+        "observers": _observers,
+        "windows": _windows,
+        "error": _errors,
+        "share that fails": _failing,
+        "created": lambda release: moment(release.create_time),
+        "manifest": lambda release: release.manifest.digest,
+    },
 )
 
 RUN: Final = View[TrainingRun](

@@ -102,8 +102,7 @@ def _evaluate(
         ],
         env={
             **os.environ,
-            "BANDWATCH_WORKER_COORDINATOR": stack.address,
-            "BANDWATCH_WORKER_TOKEN_FILE": str(stack.folder.worker_token_file),
+            "BANDWATCH_WORKER_IDENTITY_DIR": str(stack.folder.worker_folder(1) / "identity"),
             "BANDWATCH_WORKER_DATA_DIR": str(folder / "evaluation"),
         },
         capture_output=True,

@@ -10,7 +10,9 @@ from pathlib import Path
 
 from bandwatch import names
 from bandwatch.errors import UnavailableError
-from bandwatch.wire.v1.model_pb2 import TRAINING_RUN_STATE_SUCCEEDED, TrainingRun
+from bandwatch.identity.join_tokens import JoinToken
+from bandwatch.wire.enrollment import enroll
+from bandwatch.wire.v1.model_pb2 import TRAINING_RUN_STATE_SUCCEEDED, RolloutPlan, TrainingRun
 from bandwatch.wire.v1.spectrum_pb2 import PURPOSE_TRAINING, Mobility
 from infra.local.options import StackOptions
 from infra.local.stack import LocalStack
@@ -58,7 +60,6 @@ class Demo:
         self._start_stage = start_stage
         self._seconds: dict[str, float] = {}
         self._pause = threading.Event()
-        self._tokens: dict[str, Path] = {}
 
     def run(self) -> DemoResult:
         """Do everything, and return what was measured.
@@ -73,10 +74,10 @@ class Demo:
                 stack.start()
             watcher = threading.Thread(target=stack.watch, args=(self._pause,), daemon=True)
             watcher.start()
-            with AdminClient(stack.address, stack.operator_token) as client:
+            with AdminClient(stack.address, stack.operator_token, stack.authorities) as client:
                 with self._stage("Registering bands, cells and observers"):
-                    self._register(client)
-                learning = {o.id: self._agent_settings(stack, o, o.learning) for o in plan.observers}
+                    self._register(client, stack)
+                learning = {o.id: self._agent_settings(o, o.learning) for o in plan.observers}
                 with running_agents(learning, stack.folder.logs) as agents:
                     with self._stage("Observers listen and upload") as tell:
                         self._wait_for_data(client, agents, tell)
@@ -107,7 +108,7 @@ class Demo:
         tell("done", 1.0)
         self._seconds[title] = time.monotonic() - began
 
-    def _register(self, client: AdminClient) -> None:
+    def _register(self, client: AdminClient, stack: LocalStack) -> None:
         for band in self._plan.bands:
             client.create_band(band.id, center_hz=band.center_hz, width_hz=band.width_hz, title=band.title)
         for cell in self._plan.cells:
@@ -119,20 +120,13 @@ class Demo:
                 mobility=Mobility.Value(f"MOBILITY_{observer.mobility.upper()}"),
                 # Reached with what it hears while the platform learns, so that nothing that is judged later trains.
                 training_target=timedelta(seconds=_LEAST_SHARE * observer.learn_s),
+                trusted=True,
             )
-            path = self._folder / f"{observer.id}.token"
-            path.touch(mode=0o600)
-            path.write_text(token)
-            self._tokens[observer.id] = path
+            identity = self._folder / "observers" / observer.id / "identity"
+            enroll(stack.address, JoinToken.from_text(token), names.observers.name(observer.id), identity)
 
-    def _agent_settings(
-        self, stack: LocalStack, observer: ObserverPlan, source: dict[str, object]
-    ) -> dict[str, object]:
+    def _agent_settings(self, observer: ObserverPlan, source: dict[str, object]) -> dict[str, object]:
         return {
-            "coordinator": stack.address,
-            "observer": names.observers.name(observer.id),
-            "token_file": self._tokens[observer.id],
-            "trusted_keys": stack.trusted_keys_file,
             "data_dir": self._folder / "observers" / observer.id,
             "mobility": observer.mobility,
             "pace": "fast",
@@ -174,6 +168,7 @@ class Demo:
                 stride_frames=training.teacher_stride_frames,
                 seed=training.seed,
                 release_on_success=True,
+                plan=RolloutPlan(at_once=True),
             )
             return _followed(client, run, tell).model
 
@@ -189,11 +184,12 @@ class Demo:
                 stride_frames=training.student_stride_frames,
                 seed=training.seed,
                 release_on_success=True,
+                plan=RolloutPlan(at_once=True),
             )
             run = _followed(client, order, tell)
             serial, remark = self._serial_for(client, cell), run.remark
             if not serial:
-                serial = client.create_release(run.model).serial
+                serial = client.create_release(run.model, RolloutPlan(at_once=True)).serial
                 remark += "; the demo released it by hand, since nothing else was there for this cell"
             tell("waiting until every observer runs what its cell is to run", 0.9)
             self._wait_until_active(client, cell, serial)
@@ -224,7 +220,7 @@ class Demo:
         timetable = write_timetable(self._folder, self._plan.timetable)
         settings = {
             o.id: {
-                **self._agent_settings(stack, o, o.judging),
+                **self._agent_settings(o, o.judging),
                 "anomalies": timetable,
                 "exit_at_end": True,
                 "inspect": self._inspection(o),

@@ -1,0 +1,1 @@
+"""Parts of the coordinator's client, one for each topic."""
