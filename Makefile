@@ -5,11 +5,11 @@ PYTHON ?= python3
 STAMP := $(VENV)/installed
 SOURCES := bandwatch coordinator observer_agent operator_console training_worker infra tests benchmarks proto
 
-.PHONY: install demo test check format proto bench
+.PHONY: install demo test test-fleet check format proto bench
 .DEFAULT_GOAL := help
 
 help: ## List the targets.
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -21,8 +21,11 @@ install: $(STAMP) ## Make the virtual environment with everything in it.
 demo: $(STAMP) ## Start the platform, watch four simulated cells, write report.html.
 	$(BIN)/bandwatch demo --report report.html $(ARGUMENTS)
 
-test: $(STAMP) ## Run every test; those without their servers or recordings say so and skip.
-	$(BIN)/python -m pytest $(ARGUMENTS)
+test: $(STAMP) ## Run every test but those of the whole fleet; those without their servers or recordings skip.
+	$(BIN)/python -m pytest -m 'not fleet' $(ARGUMENTS)
+
+test-fleet: $(STAMP) ## Break things on purpose; say for each promise what was tried, how often, what was lost.
+	$(BIN)/python -m pytest -m fleet tests/fleet $(ARGUMENTS)
 
 check: $(STAMP) ## Lint, types, layers, contract.
 	$(BIN)/ruff check .

@@ -16,10 +16,12 @@ STACKS = {
 FORBIDDEN_AT_RUN_TIME = {
     "bandwatch.errors": set().union(*STACKS.values()) | {"numpy"},
     "bandwatch.names": set().union(*STACKS.values()) | {"numpy"},
+    "bandwatch.geography": set().union(*STACKS.values()) | {"numpy"},
     "bandwatch.spectrogram.frames": set().union(*STACKS.values()),
     "bandwatch.spectrogram.scoring": set().union(*STACKS.values()),
     "bandwatch.lte.cell": set().union(*STACKS.values()),
     "bandwatch.artifacts.manifest": set().union(*STACKS.values()),
+    "observer_agent.places.place_finder": set().union(*STACKS.values()) | {"numpy"},
     "observer_agent.app": STACKS["database"] | STACKS["training"] | STACKS["jobs"],
     "coordinator.app": STACKS["training"] | STACKS["inference"],
     "training_worker.app": STACKS["database"],

@@ -15,6 +15,8 @@ OUT_OF_REACH = (
     "alembic",
     "bandwatch.artifacts.blobs",
     "bandwatch.artifacts.keys",
+    "bandwatch.artifacts.release_metadata",
+    "bandwatch.artifacts.release_roots",
     "bandwatch.artifacts.signing",
     "bandwatch.wire",
     "celery",

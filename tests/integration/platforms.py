@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from bandwatch.errors import UnavailableError
+from bandwatch.identity.join_tokens import JoinToken
+from bandwatch.wire.enrollment import enroll
 from bandwatch.wire.v1.spectrum_pb2 import MOBILITY_STATIC
 from infra.local.options import StackOptions
 from infra.local.stack import LocalStack
@@ -36,36 +38,48 @@ def running(folder: Path) -> Iterator[LocalStack]:
 
 
 def register(client: AdminClient, training: timedelta) -> str:
-    """Register band north, cell oak and observer roof, and return its token."""
+    """Register band north, cell oak and observer roof, and return its join token."""
     client.create_band("north", center_hz=CARRIER_HZ, width_hz=1.92e6)
     client.create_cell("oak", band="bands/north")
-    _, token = client.create_observer("roof", cell="cells/oak", mobility=MOBILITY_STATIC, training_target=training)
+    return register_observer(client, "roof", training)
+
+
+def register_observer(client: AdminClient, observer: str, training: timedelta, *, cell: str = "oak") -> str:
+    """Register another observer, and return its join token."""
+    _, token = client.create_observer(
+        observer, cell=f"cells/{cell}", mobility=MOBILITY_STATIC, training_target=training, trusted=True
+    )
     return token
 
 
 @contextmanager
 def agent(
-    folder: Path, stack: LocalStack, token: str, seconds: float, **more: object
+    folder: Path,
+    stack: LocalStack,
+    token: str,
+    seconds: float | None,
+    *,
+    observer: str = "roof",
+    cell_identity: int = 5,
+    **more: object,
 ) -> Iterator["subprocess.Popen[bytes]"]:
-    """Run an agent that hears a small simulated cell as fast as it can."""
-    (folder / "roof.token").write_text(token)
-    (folder / "cell.json").write_text(
-        json.dumps({"cell_identity": 5, "resource_blocks": 6, "carrier_hz": CARRIER_HZ, "seconds": seconds})
+    """Run an agent that hears a small simulated cell as fast as it can; its cell never ends without `seconds`."""
+    identity = folder / observer / "identity"
+    if not (identity / "member.json").exists():
+        enroll(stack.address, JoinToken.from_text(token), f"observers/{observer}", identity)
+    (folder / f"{observer}.json").write_text(
+        json.dumps({"cell_identity": cell_identity, "resource_blocks": 6, "carrier_hz": CARRIER_HZ, "seconds": seconds})
     )
     settings = {
-        "COORDINATOR": stack.address,
-        "OBSERVER": "observers/roof",
-        "TOKEN_FILE": folder / "roof.token",
-        "TRUSTED_KEYS": stack.trusted_keys_file,
-        "DATA_DIR": folder / "roof",
-        "SIMULATE": folder / "cell.json",
+        "DATA_DIR": folder / observer,
+        "SIMULATE": folder / f"{observer}.json",
         "PACE": "fast",
         "RETRY_CAP_S": 1,
         **more,
     }
     environment = {f"BANDWATCH_AGENT_{name}": str(value) for name, value in settings.items()}
     with (
-        (folder / "agent.log").open("wb") as log,
+        (folder / ("agent.log" if observer == "roof" else f"{observer}.log")).open("ab") as log,
         subprocess.Popen(
             [sys.executable, "-m", "observer_agent", "run"],
             env={**os.environ, **environment},

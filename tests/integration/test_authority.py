@@ -1,34 +1,53 @@
 """Who may call what: generated from the contract, so a new RPC cannot be forgotten."""
 
-from typing import Any
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
 
 import grpc
 import pytest
-from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescriptor
-from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bandwatch.wire.channel import open_channel
-from bandwatch.wire.v1 import admin_service_pb2, observer_service_pb2, training_service_pb2
-from coordinator.rpc.identity import ROLE_OF_SERVICE, Role
+from bandwatch.identity.identity_files import Identity
+from bandwatch.wire.channel import member_credentials, newcomer_credentials, open_channel, operator_credentials
+from bandwatch.wire.v1 import authority_pb2, identity_pb2, observer_service_pb2
+from coordinator.registry.callers import Role
+from coordinator.rpc.identity import METHODS as ROLE_OF
+from tests.integration.any_messages import METHODS, any_message
 from tests.integration.conftest import Coordinator, Network
+from tests.integration.honest_segments import upload
 
-METHODS: dict[str, MethodDescriptor] = {
-    f"{service.full_name}/{method.name}": method
-    for module in (observer_service_pb2, training_service_pb2, admin_service_pb2)
-    for service in module.DESCRIPTOR.services_by_name.values()
-    for method in service.methods
+OBSERVERS_SERVICE = "/bandwatch.v1.ObserverService/"
+OPERATORS = {
+    Role.VIEWER: authority_pb2.ROLE_VIEWER,
+    Role.OPERATOR: authority_pb2.ROLE_OPERATOR,
+    Role.ADMIN: authority_pb2.ROLE_ADMIN,
 }
+SERVES = {
+    Role.NEWCOMER: set(Role),
+    Role.MEMBER: {Role.OBSERVER, Role.WORKER},
+    Role.OBSERVER: {Role.OBSERVER},
+    Role.WORKER: {Role.WORKER},
+    Role.VIEWER: {Role.VIEWER, Role.OPERATOR, Role.ADMIN},
+    Role.OPERATOR: {Role.OPERATOR, Role.ADMIN},
+    Role.ADMIN: {Role.ADMIN},
+}
+"""Written out once more, beside the table that the coordinator works by."""
 
 
-async def _call(address: str, token: str, path: str, request: bytes) -> grpc.StatusCode:
-    """Call a method with raw bytes and return how it ended."""
-    method = METHODS[path]
-    async with open_channel(address, token) as channel:
+@dataclass(frozen=True)
+class Callers:
+    """One open channel for each kind of caller; None is nobody."""
+
+    channels: dict[Role | None, grpc.aio.Channel]
+
+    async def status(self, role: Role | None, path: str, request: bytes) -> grpc.StatusCode:
+        """Call a method with raw bytes and return how it ended."""
+        method = METHODS[path]
         kind = ("stream" if method.client_streaming else "unary") + ("_stream" if method.server_streaming else "_unary")
-        call = getattr(channel, kind)(f"/{path}")
+        call = getattr(self.channels[role], kind)(path)
         sent = iter([request]) if method.client_streaming else request
         try:
             answer = call(sent, timeout=10)
@@ -42,82 +61,88 @@ async def _call(address: str, token: str, path: str, request: bytes) -> grpc.Sta
                 await answer
         except grpc.aio.AioRpcError as error:
             return error.code()
-    return grpc.StatusCode.OK
+        return grpc.StatusCode.OK
 
 
-def _empty(path: str) -> bytes:
+@pytest.fixture
+async def callers(coordinator: Coordinator, network: Network) -> AsyncIterator[Callers]:
+    """Connect as everybody: an observer, a worker, a viewer, an operator, an admin, and nobody."""
+    credentials: dict[Role | None, grpc.ChannelCredentials] = {None: newcomer_credentials(coordinator.authorities)}
+    async with coordinator.admin() as admin:
+        for role, number in OPERATORS.items():
+            request = identity_pb2.CreateOperatorRequest(
+                operator_id=role.value, operator=identity_pb2.Operator(role=number)
+            )
+            token = (await admin.CreateOperator(request)).token
+            credentials[role] = operator_credentials(coordinator.authorities, token)
+    credentials[Role.OBSERVER] = member_credentials(network.tokens["roof"])
+    credentials[Role.WORKER] = member_credentials(await coordinator.worker())
+    members = {Role.OBSERVER, Role.WORKER}
+    channels = {
+        role: open_channel(coordinator.member_address if role in members else coordinator.address, proof)
+        for role, proof in credentials.items()
+    }
+    yield Callers(channels)
+    await asyncio.gather(*(channel.close() for channel in channels.values()))
+
+
+def empty(path: str) -> bytes:
     return GetMessageClass(METHODS[path].input_type)().SerializeToString()
 
 
-@pytest.mark.parametrize("path", METHODS)
-async def test_nobody_calls_without_a_token_that_is_known(coordinator: Coordinator, path: str) -> None:
-    assert await _call(coordinator.address, "made-up", path, _empty(path)) is grpc.StatusCode.UNAUTHENTICATED
+def test_every_rpc_says_who_may_call_it() -> None:
+    assert set(ROLE_OF) == set(METHODS)
+    assert [path for path, role in ROLE_OF.items() if role is None] == []
 
 
-async def test_every_rpc_serves_its_own_audience_only(coordinator: Coordinator, network: Network) -> None:
-    tokens = {
-        Role.OBSERVER: network.tokens["roof"],
-        Role.OPERATOR: coordinator.token("operator"),
-        Role.WORKER: coordinator.token("worker"),
-    }
-    for path in METHODS:
-        allowed = ROLE_OF_SERVICE[path.split("/")[0]]
-        for role, token in tokens.items():
-            code = await _call(coordinator.address, token, path, _empty(path))
-            assert (code is grpc.StatusCode.PERMISSION_DENIED) == (role is not allowed), (path, role)
+async def test_every_rpc_serves_those_that_its_role_includes_and_nobody_else(callers: Callers) -> None:
+    for path, needed in ROLE_OF.items():
+        assert needed is not None
+        for role in (*OPERATORS, Role.OBSERVER, Role.WORKER):
+            code = await callers.status(role, path, empty(path))
+            refused = code in {grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.UNAUTHENTICATED}
+            assert refused == (role not in SERVES[needed]), (path, role, code)
 
 
-WORDS = ["cells/oak", "bands/north", "observers/roof", "models/m", "runs/r", "0" * 64, "a" * 32, "x" * 300]
+async def test_nobody_calls_without_a_proof_but_newcomers(callers: Callers) -> None:
+    for path, needed in ROLE_OF.items():
+        code = await callers.status(None, path, empty(path))
+        assert (code is grpc.StatusCode.UNAUTHENTICATED) == (needed is not Role.NEWCOMER), path
 
 
-def _integers(bits: int, *, signed: bool) -> st.SearchStrategy[int]:
-    low, high = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed else (0, 2**bits - 1)
-    return st.sampled_from([low, high, 1, 125]) | st.integers(low, high)
+async def test_a_made_up_token_opens_nothing(coordinator: Coordinator) -> None:
+    channel = coordinator.open_channel("made-up")
+    made_up = Callers({None: channel})
+    for path, needed in ROLE_OF.items():
+        if needed is not Role.NEWCOMER:
+            assert await made_up.status(None, path, empty(path)) is grpc.StatusCode.UNAUTHENTICATED, path
+    await channel.close()
 
 
-SCALARS: dict[int, st.SearchStrategy[Any]] = {
-    FieldDescriptor.TYPE_DOUBLE: st.floats(),
-    FieldDescriptor.TYPE_BOOL: st.booleans(),
-    FieldDescriptor.TYPE_BYTES: st.binary(max_size=50),
-    FieldDescriptor.TYPE_STRING: st.sampled_from(WORDS)
-    | st.text(st.characters(exclude_categories=["Cs"]), max_size=20),
-    FieldDescriptor.TYPE_INT32: _integers(32, signed=True),
-    FieldDescriptor.TYPE_UINT32: _integers(32, signed=False),
-    FieldDescriptor.TYPE_INT64: _integers(64, signed=True),
-    FieldDescriptor.TYPE_UINT64: _integers(64, signed=False),
-    FieldDescriptor.TYPE_ENUM: st.integers(-3, 9),
-}
+async def sync(coordinator: Coordinator, identity: Identity) -> observer_service_pb2.SyncResponse:
+    state = observer_service_pb2.ReportedState(agent_version="0.2.0")
+    async with coordinator.observer(identity) as service:
+        return await service.Sync(observer_service_pb2.SyncRequest(state=state))
 
 
-def _value(field: FieldDescriptor, depth: int) -> st.SearchStrategy[Any]:
-    """Return any value that a field can carry, sensible or not."""
-    return _message(field.message_type, depth + 1) if field.message_type is not None else SCALARS[field.type]
-
-
-@st.composite
-def _message(draw: st.DrawFn, descriptor: Descriptor, depth: int = 0) -> Message:
-    """Draw a message with any of its fields set to anything."""
-    message = GetMessageClass(descriptor)()
-    for field in descriptor.fields:
-        if depth > 4 or draw(st.integers(0, 9)) == 0:
-            continue
-        if field.is_repeated:
-            values = draw(st.lists(_value(field, depth), max_size=3))
-            getattr(message, field.name).extend(values)
-        elif field.message_type is not None:
-            getattr(message, field.name).CopyFrom(draw(_value(field, depth)))
-        else:
-            setattr(message, field.name, draw(_value(field, depth)))
-    return message
+async def test_an_observer_hears_of_itself_and_writes_as_itself_whatever_it_says(
+    coordinator: Coordinator, network: Network
+) -> None:
+    roof, van = network.tokens["roof"], network.tokens["van"]
+    assert (await sync(coordinator, roof)).desired.cell.name == "cells/oak"
+    assert (await sync(coordinator, van)).desired.cell.name == "cells/elm"
+    async with coordinator.observer(van) as service:
+        [answer] = [one async for one in service.UploadSegments(iter([upload(1, observer="observers/roof")]))]
+    assert answer.code == "permission_denied"
 
 
 @settings(max_examples=250, deadline=None, suppress_health_check=list(HealthCheck))
 @given(path=st.sampled_from(sorted(METHODS)), data=st.data())
 async def test_no_message_whatever_it_holds_makes_the_coordinator_fail(
-    coordinator: Coordinator, network: Network, path: str, data: st.DataObject
+    callers: Callers, path: str, data: st.DataObject
 ) -> None:
-    request = data.draw(_message(METHODS[path].input_type)).SerializeToString()
-    role = ROLE_OF_SERVICE[path.split("/", maxsplit=1)[0]]
-    token = network.tokens["roof"] if role is Role.OBSERVER else coordinator.token(role.value)
-    code = await _call(coordinator.address, token, path, request)
+    request = data.draw(any_message(METHODS[path].input_type)).SerializeToString()
+    needed = ROLE_OF[path]
+    role = {Role.NEWCOMER: None, Role.MEMBER: Role.OBSERVER, None: None}.get(needed, needed)
+    code = await callers.status(role, path, request)
     assert code not in {grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN}, path

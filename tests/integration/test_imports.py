@@ -5,17 +5,21 @@ from pathlib import Path
 
 import pytest
 
+from bandwatch.artifacts.blobs import BlobStore
 from bandwatch.errors import FailedPreconditionError, NotFoundError
 from bandwatch.wire.content import content_from_message
 from bandwatch.wire.v1.admin_service_pb2 import CreateReleaseRequest, GetModelRequest, ListModelsRequest
+from bandwatch.wire.v1.model_pb2 import RolloutPlan
 from tests.integration.conftest import Coordinator
 from tests.integration.trained_models import content, store_blobs
-from training_worker.coordinator_client import open_client
+from training_worker.coordinator_client import TrainingClient
 
 
 async def imported(coordinator: Coordinator, band: str, folder: Path) -> str:
+    identity = await coordinator.worker()
+
     def work() -> str:
-        with open_client(coordinator.address, coordinator.settings.worker_token_file, folder) as client:
+        with TrainingClient(identity, BlobStore(folder / "blobs"), coordinator.member_address) as client:
             return client.import_model(band, content_from_message(content()))
 
     return await asyncio.to_thread(work)
@@ -30,7 +34,9 @@ async def test_an_imported_model_is_registered_once_has_no_run_and_can_be_releas
     names = [await imported(coordinator, "bands/north", tmp_path) for _ in range(2)]
     async with coordinator.admin() as admin:
         listed = (await admin.ListModels(ListModelsRequest())).models
-        released = (await admin.CreateRelease(CreateReleaseRequest(model=names[0]))).release
+        released = (
+            await admin.CreateRelease(CreateReleaseRequest(model=names[0], plan=RolloutPlan(at_once=True)))
+        ).release
         model = await admin.GetModel(GetModelRequest(name=names[0]))
     assert [model.name for model in listed] == [names[0]] == [names[1]]
     assert (model.model.band, model.model.run, model.model.cell) == ("bands/north", "", "")

@@ -21,7 +21,9 @@ import pytest
 import redis
 
 from bandwatch.errors import UnavailableError
-from bandwatch.wire.channel import open_blocking_channel
+from bandwatch.identity.join_tokens import JoinToken
+from bandwatch.wire.channel import member_credentials, open_blocking_channel
+from bandwatch.wire.enrollment import enroll
 from bandwatch.wire.v1.observer_service_pb2 import UPLOAD_OUTCOME_STORED
 from bandwatch.wire.v1.observer_service_pb2_grpc import ObserverServiceStub
 from bandwatch.wire.v1.spectrum_pb2 import MOBILITY_STATIC
@@ -98,8 +100,9 @@ class Up:
 
     def serves(self) -> bool:
         """Whether the coordinator and its database answer."""
-        token = (self.data_dir / "keys" / "operator.token").read_text().strip()
-        with AdminClient(self.record.address, token) as client, suppress(UnavailableError):
+        keys = self.data_dir / "keys"
+        token, authorities = (keys / "operator.token").read_text().strip(), (keys / "authorities.pem").read_bytes()
+        with AdminClient(self.record.address, token, authorities) as client, suppress(UnavailableError):
             return list(client.list_bands()) != []
         return False
 
@@ -152,12 +155,13 @@ def test_what_was_registered_survives_kills_and_a_restart_of_everything(tmp_path
 def test_an_ordered_run_reaches_a_worker(tmp_path: Path) -> None:
     with (
         LocalStack(StackOptions(tmp_path, port=0)) as stack,
-        AdminClient(stack.address, stack.operator_token) as client,
+        AdminClient(stack.address, stack.operator_token, stack.authorities) as client,
     ):
         client.create_band("b5", center_hz=881.5e6, width_hz=5e6)
         client.create_cell("oak", band="bands/b5")
-        _, token = client.create_observer("roof", cell="cells/oak", mobility=MOBILITY_STATIC)
-        with open_blocking_channel(stack.address, token) as channel:
+        _, token = client.create_observer("roof", cell="cells/oak", mobility=MOBILITY_STATIC, trusted=True)
+        roof = enroll(stack.address, JoinToken.from_text(token), "", tmp_path / "roof")
+        with open_blocking_channel(roof.address, member_credentials(roof)) as channel:
             answers = ObserverServiceStub(channel).UploadSegments(iter([upload(1), upload(2)]), timeout=DEADLINE_S)
             assert [answer.outcome for answer in answers] == [UPLOAD_OUTCOME_STORED] * 2
         assert client.segment_totals(cell="cells/oak").segments == 2
@@ -191,7 +195,7 @@ def test_a_second_up_on_the_same_folder_refuses_and_leaves_the_first_alone(tmp_p
     with LocalStack(StackOptions(tmp_path / "data", port=0)) as stack, running(tmp_path / "data") as second:
         assert second.process.wait(DEADLINE_S) == 1
         assert re.fullmatch(r"error: a stack runs from \S+ already .*--data-dir\n", second.output)
-        assert is_serving(stack.address)
+        assert is_serving(stack.address, stack.folder.authorities_file)
 
 
 @pytest.fixture
@@ -226,7 +230,7 @@ def test_servers_that_run_already_are_used_and_left_running(
     options = StackOptions(tmp_path, port=0, database_url=external_database_url, redis_url=external_redis_url)
     with (
         LocalStack(options) as stack,
-        AdminClient(stack.address, stack.operator_token) as client,
+        AdminClient(stack.address, stack.operator_token, stack.authorities) as client,
         psycopg.connect(external_database_url) as connection,
     ):
         client.create_band("b5", center_hz=881.5e6, width_hz=5e6)

@@ -1,7 +1,6 @@
 """What operators register: listed, guarded by revisions, and kept in the schema that the entities describe."""
 
 import asyncio
-import hashlib
 import os
 import sys
 from collections import Counter
@@ -17,16 +16,17 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
-from sqlalchemy import URL, Connection, create_engine, inspect, make_url, select, text
+from sqlalchemy import URL, Connection, create_engine, inspect, make_url, text
 
 from bandwatch.errors import FailedPreconditionError, UnavailableError
-from bandwatch.wire.channel import open_blocking_channel
+from bandwatch.identity.join_tokens import JoinToken, secret_digest
+from bandwatch.wire.channel import newcomer_credentials, open_blocking_channel
 from bandwatch.wire.v1 import admin_service_pb2 as pb
-from bandwatch.wire.v1 import spectrum_pb2
+from bandwatch.wire.v1 import authority_pb2, identity_pb2, spectrum_pb2
 from coordinator.registry import schema
-from coordinator.registry.entities import Entity, Observer
+from coordinator.registry.entities import Entity
 from coordinator.registry.session import Registry
-from coordinator.rpc.identity import ROLE_OF_SERVICE
+from coordinator.rpc.identity import SERVICES
 from coordinator.services.paging import _seal
 from coordinator.settings import ENVIRONMENT_PREFIX, CoordinatorSettings
 from tests.integration.conftest import Coordinator, Network
@@ -206,43 +206,50 @@ async def test_an_update_of_an_older_revision_changes_nothing(coordinator: Coord
 
 
 async def test_a_token_is_shown_once_and_kept_as_its_digest_only(coordinator: Coordinator, network: Network) -> None:
-    token = network.tokens["roof"]
+    del network
+    async with coordinator.admin() as admin:
+        operator = identity_pb2.Operator(role=authority_pb2.ROLE_VIEWER)
+        made = await admin.CreateOperator(identity_pb2.CreateOperatorRequest(operator_id="eve", operator=operator))
+        wanted = identity_pb2.JoinToken(role=authority_pb2.ROLE_OBSERVER, member="observers/roof")
+        invited = await admin.CreateJoinToken(identity_pb2.CreateJoinTokenRequest(join_token=wanted))
+    shown = {made.token, JoinToken.from_text(invited.token).secret}
     registry = Registry(coordinator.settings.sqlalchemy_url(), connections=1)
     try:
         async with registry.transaction() as session:
-            rows = (await session.execute(select(Observer.token_digest).where(Observer.id == "roof"))).scalars().all()
-            everything = (await session.execute(text("SELECT row_to_json(observers)::text FROM observers"))).scalars()
-            assert not any(token in row for row in everything)
+            tables = "SELECT row_to_json(r)::text FROM {} AS r"
+            found: list[str] = []
+            for table in ("operators", "join_tokens", "audit_entries"):
+                found += (await session.execute(text(tables.format(table)))).scalars()
     finally:
         await registry.close()
-    assert rows == [hashlib.sha256(token.encode()).hexdigest()]
-    assert token not in str(await _observer(coordinator))
-    assert len(set(network.tokens.values())) == 2
+    assert not any(secret in row for row in found for secret in shown)
+    assert all(any(secret_digest(secret) in row for row in found) for secret in shown)
 
 
 async def test_health_is_told_to_anybody_for_the_server_and_each_service(coordinator: Coordinator) -> None:
-    async with coordinator.channel("nobody") as channel:
+    async with coordinator.open_channel() as channel:
         stub = health_pb2_grpc.HealthStub(channel)
-        for service in ("", *ROLE_OF_SERVICE):
+        for service in ("", *SERVICES):
             answer = await stub.Check(health_pb2.HealthCheckRequest(service=service), timeout=10)
             assert answer.status == health_pb2.HealthCheckResponse.SERVING, service
 
 
-async def test_reflection_lists_the_three_services_and_knows_their_messages(coordinator: Coordinator) -> None:
+async def test_reflection_lists_the_four_services_and_knows_their_messages(coordinator: Coordinator) -> None:
     def look() -> tuple[set[str], str]:
-        with open_blocking_channel(coordinator.address, "nobody") as channel:
+        with open_blocking_channel(coordinator.address, newcomer_credentials(coordinator.authorities)) as channel:
             database = ProtoReflectionDescriptorDatabase(channel)
             services = {name for name in database.get_services() if name.startswith("bandwatch.")}
             return services, database.FindFileContainingSymbol("bandwatch.v1.Segment").name
 
     services, file = await asyncio.to_thread(look)
-    assert services == {f"bandwatch.v1.{audience}Service" for audience in ("Observer", "Training", "Admin")}
+    audiences = ("Enrollment", "Observer", "Training", "Admin")
+    assert services == {f"bandwatch.v1.{audience}Service" for audience in audiences}
     assert file == "bandwatch/v1/spectrum.proto"
 
 
 @pytest.fixture
-def url(database_url: str) -> URL:
-    return make_url(database_url).set(drivername="postgresql+psycopg")
+def url(empty_database_url: str) -> URL:
+    return make_url(empty_database_url).set(drivername="postgresql+psycopg")
 
 
 def differences(url: URL) -> list[object]:
@@ -325,8 +332,10 @@ def test_migrating_again_is_harmless(url: URL) -> None:
     assert differences(url) == []
 
 
-async def test_coordinators_that_migrate_at_the_same_time_wait_for_one_another(url: URL, database_url: str) -> None:
-    environment = {**os.environ, f"{ENVIRONMENT_PREFIX}DATABASE_URL": database_url}
+async def test_coordinators_that_migrate_at_the_same_time_wait_for_one_another(
+    url: URL, empty_database_url: str
+) -> None:
+    environment = {**os.environ, f"{ENVIRONMENT_PREFIX}DATABASE_URL": empty_database_url}
     programs = [
         await asyncio.create_subprocess_exec(
             sys.executable, "-m", "coordinator", "migrate", env=environment, stderr=asyncio.subprocess.PIPE
@@ -342,8 +351,8 @@ async def test_coordinators_that_migrate_at_the_same_time_wait_for_one_another(u
     engine.dispose()
 
 
-def test_a_coordinator_does_not_serve_a_database_without_its_schema(database_url: str) -> None:
-    settings = CoordinatorSettings.model_validate({"database_url": database_url})
+def test_a_coordinator_does_not_serve_a_database_without_its_schema(empty_database_url: str) -> None:
+    settings = CoordinatorSettings.model_validate({"database_url": empty_database_url})
     with pytest.raises(FailedPreconditionError, match="bandwatch-coordinator migrate"):
         schema.require_newest(settings.sqlalchemy_url())
     schema.migrate(settings.sqlalchemy_url())

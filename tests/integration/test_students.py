@@ -9,11 +9,13 @@ import grpc
 import pytest
 from sqlalchemy import text
 
+from bandwatch.artifacts.blobs import BlobStore
 from bandwatch.wire.content import content_from_message
 from bandwatch.wire.v1 import admin_service_pb2, model_pb2, training_service_pb2
 from bandwatch.wire.v1.model_pb2 import (
     RELEASE_STATE_ACTIVE,
     TRAINING_RUN_STATE_SUCCEEDED,
+    RolloutPlan,
     StudentSpec,
     TeacherSpec,
     TrainingRun,
@@ -25,7 +27,9 @@ from tests.integration.conftest import Coordinator, Network
 from tests.integration.honest_segments import upload
 from tests.integration.trained_models import content, store_blobs
 from training_worker.attempts import from_json, to_json
-from training_worker.coordinator_client import ClaimedRun, StudentOrder, TeacherOrder, open_client
+from training_worker.coordinator_client import ClaimedRun, StudentOrder, TeacherOrder, TrainingClient
+
+AT_ONCE = RolloutPlan(at_once=True)
 
 
 @pytest.fixture
@@ -41,12 +45,12 @@ async def trained_cells(coordinator: Coordinator, network: Network) -> Coordinat
 
 def student(cell: str = "oak", **changes: Any) -> TrainingRun:
     spec = {"cell": f"cells/{cell}", "frozen_layers": 2, "max_epochs": 1, "stride_frames": 5, **changes}
-    return TrainingRun(student=StudentSpec(**spec), release_on_success=True)
+    return TrainingRun(student=StudentSpec(**spec), release_on_success=True, plan=AT_ONCE)
 
 
 def teacher(**changes: Any) -> TrainingRun:
     spec = {"band": "bands/north", "max_epochs": 1, "stride_frames": 5, **changes}
-    return TrainingRun(teacher=TeacherSpec(**spec), release_on_success=True)
+    return TrainingRun(teacher=TeacherSpec(**spec), release_on_success=True, plan=AT_ONCE)
 
 
 async def order(coordinator: Coordinator, run: TrainingRun, run_id: str) -> TrainingRun:
@@ -109,7 +113,9 @@ async def test_a_student_that_does_not_beat_its_teacher_is_registered_and_not_re
     async with trained_cells.admin() as admin:
         listed = await admin.ListObservers(admin_service_pb2.ListObserversRequest())
         assert {observer.desired_serial for observer in listed.observers} == {first.release.serial}
-        by_hand = await admin.CreateRelease(admin_service_pb2.CreateReleaseRequest(model=finished.model.name))
+        by_hand = await admin.CreateRelease(
+            admin_service_pb2.CreateReleaseRequest(model=finished.model.name, plan=AT_ONCE)
+        )
     assert (by_hand.release.state, by_hand.release.cell) == (RELEASE_STATE_ACTIVE, "cells/oak")
 
 
@@ -226,8 +232,10 @@ async def test_a_worker_hears_the_whole_order_hands_it_to_its_attempt_and_names_
     async with trained_cells.training() as service:
         await store_blobs(service)
 
+    identity = await trained_cells.worker()
+
     def work() -> tuple[ClaimedRun, ClaimedRun]:
-        with open_client(trained_cells.address, trained_cells.settings.worker_token_file, tmp_path) as client:
+        with TrainingClient(identity, BlobStore(tmp_path / "blobs"), trained_cells.member_address) as client:
             claimed = client.claim("runs/student", "w"), client.claim("runs/teacher", "w")
             made = content_from_message(content(parent_error_db=2.6))
             assert client.content(client.finish(claimed[0].lease, made, second)) == made
@@ -284,7 +292,7 @@ async def test_models_that_an_earlier_version_stored_are_read_and_released(train
     await registry.close()
     async with trained_cells.admin() as admin:
         model = (await admin.GetModel(admin_service_pb2.GetModelRequest(name=made.model.name))).model
-        again = await admin.CreateRelease(admin_service_pb2.CreateReleaseRequest(model=made.model.name))
+        again = await admin.CreateRelease(admin_service_pb2.CreateReleaseRequest(model=made.model.name, plan=AT_ONCE))
     [table] = model.content.scores
     assert (table.score, model.content.default_score, table.thresholds[0].bound) == ("error", "error", 3.5)
     assert again.release.serial > made.release.serial

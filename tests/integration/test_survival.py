@@ -15,7 +15,7 @@ from tests.integration.platforms import agent, register, running, until
 
 def test_a_coordinator_killed_during_an_upload_loses_and_doubles_nothing(open_folder: Path) -> None:
     wanted_s = 48.0
-    with running(open_folder) as stack, AdminClient(stack.address, stack.operator_token) as client:
+    with running(open_folder) as stack, AdminClient(stack.address, stack.operator_token, stack.authorities) as client:
         token = register(client, timedelta(seconds=wanted_s))
         with agent(open_folder, stack, token, seconds=wanted_s) as listening:
             for stored in (2, 6):
@@ -43,7 +43,7 @@ def test_a_run_whose_worker_is_killed_is_taken_up_again_where_it_stood(
     open_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BANDWATCH_COORDINATOR_LEASE_S", "6")
-    with running(open_folder) as stack, AdminClient(stack.address, stack.operator_token) as client:
+    with running(open_folder) as stack, AdminClient(stack.address, stack.operator_token, stack.authorities) as client:
         token = register(client, timedelta(seconds=24))
         with agent(open_folder, stack, token, seconds=24):
             until(lambda: client.segment_totals().span.total_seconds() > 23, "radio stored")
@@ -64,7 +64,7 @@ def test_a_run_whose_worker_is_killed_is_taken_up_again_where_it_stood(
 
 
 def test_a_broker_killed_while_a_run_trains_keeps_no_later_run_waiting(open_folder: Path) -> None:
-    with running(open_folder) as stack, AdminClient(stack.address, stack.operator_token) as client:
+    with running(open_folder) as stack, AdminClient(stack.address, stack.operator_token, stack.authorities) as client:
         token = register(client, timedelta(seconds=8))
         with agent(open_folder, stack, token, seconds=8):
             until(lambda: client.segment_totals().span.total_seconds() > 7.5, "radio stored")

@@ -8,6 +8,7 @@ import grpc
 import pytest
 
 from bandwatch.artifacts.blobs import BlobStore
+from bandwatch.identity.identity_files import Identity
 from bandwatch.wire.convert import to_timestamp
 from bandwatch.wire.v1 import admin_service_pb2, observer_service_pb2, spectrum_pb2
 from bandwatch.wire.v1.observer_service_pb2 import (
@@ -21,8 +22,10 @@ from tests.integration.conftest import Coordinator, Network, StartCoordinator
 from tests.integration.honest_segments import upload
 
 
-async def _send(coordinator: Coordinator, token: str, *requests: UploadSegmentsRequest) -> list[UploadSegmentsResponse]:
-    async with coordinator.observer(token) as service:
+async def _send(
+    coordinator: Coordinator, identity: Identity, *requests: UploadSegmentsRequest
+) -> list[UploadSegmentsResponse]:
+    async with coordinator.observer(identity) as service:
         return [response async for response in service.UploadSegments(iter(requests), timeout=30)]
 
 

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from bandwatch.wire.v1.model_pb2 import TRAINING_RUN_STATE_SUCCEEDED, TrainingRun
+from bandwatch.wire.v1.model_pb2 import TRAINING_RUN_STATE_SUCCEEDED, RolloutPlan, TrainingRun
 from operator_console.coordinator_client import AdminClient
 from tests.integration.platforms import agent, register, running, until
+
+AT_ONCE = RolloutPlan(at_once=True)
 
 
 def _ended(client: AdminClient, run: TrainingRun) -> TrainingRun:
@@ -21,14 +23,16 @@ def _ended(client: AdminClient, run: TrainingRun) -> TrainingRun:
 def test_a_student_is_made_of_what_is_there_released_if_it_is_better_and_judges_by_its_own_score(
     open_folder: Path,
 ) -> None:
-    with running(open_folder) as stack, AdminClient(stack.address, stack.operator_token) as client:
+    with running(open_folder) as stack, AdminClient(stack.address, stack.operator_token, stack.authorities) as client:
         token = register(client, timedelta(seconds=8))
         with agent(open_folder, stack, token, seconds=8):
             until(lambda: client.segment_totals().span.total_seconds() > 7.5, "radio stored")
-        order = client.create_teacher_run("bands/north", max_epochs=1, stride_frames=50, release_on_success=True)
+        order = client.create_teacher_run(
+            "bands/north", max_epochs=1, stride_frames=50, release_on_success=True, plan=AT_ONCE
+        )
         teacher = _ended(client, order)
         order = client.create_student_run(
-            "cells/oak", frozen_layers=2, max_epochs=1, stride_frames=50, release_on_success=True
+            "cells/oak", frozen_layers=2, max_epochs=1, stride_frames=50, release_on_success=True, plan=AT_ONCE
         )
         run = _ended(client, order)
         model, released = client.get_model(run.model), next(client.list_releases())

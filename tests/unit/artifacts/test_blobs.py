@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from bandwatch.artifacts.blobs import CHUNK_BYTES, BlobStore
 from bandwatch.artifacts.manifest import BlobReference
-from bandwatch.errors import CorruptError, InvalidArgumentError, NotFoundError
+from bandwatch.errors import CorruptError, InvalidArgumentError, NotFoundError, UnavailableError
 
 CONTENT = bytes(range(256)) * 40
 MISSING = "0" * 64
@@ -83,7 +83,7 @@ def test_a_write_that_fails_half_way_leaves_nothing_behind(store: BlobStore) -> 
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))  # as if the disk were full
     try:
-        with pytest.raises(OSError, match="too large"):
+        with pytest.raises(UnavailableError, match=r"File too large.*make room on it"):
             store.write(CONTENT)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)

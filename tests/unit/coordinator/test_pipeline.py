@@ -153,6 +153,18 @@ async def test_an_error_in_work_is_raised_and_the_rest_is_cancelled() -> None:
         assert work.under_way == set()
 
 
+async def test_what_was_done_before_work_that_fails_is_answered_before_the_error() -> None:
+    async with leaving_nothing():
+        work = Work()
+        work.end(0, 1)
+        work.fail(2)
+        answers: list[int] = []
+        with pytest.raises(LostError, match="work on 2"):
+            await answers_of(sent_and_held(*range(DEPTH)), work, answers)
+        assert answers == [0, 10]
+        assert work.under_way == set()
+
+
 async def test_when_several_pieces_of_work_fail_the_first_error_is_raised_and_no_other_is_left_unseen() -> None:
     complaints: list[str] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context["message"]))

@@ -3,29 +3,30 @@
 import stat
 from pathlib import Path
 
-from bandwatch.artifacts.signing import SigningKey, TrustedKeys
+from bandwatch.artifacts.release_roots import ReleaseRoot
+from bandwatch.artifacts.signing import OnlineKeyFiles
 from infra.local.data_folder import DataFolder
 
 
-def test_keys_and_tokens_survive_a_second_start(tmp_path: Path) -> None:
+def test_keys_survive_a_second_start(tmp_path: Path) -> None:
     folder = DataFolder(tmp_path)
     folder.prepare()
     before = {file.name: file.read_bytes() for file in folder.keys.iterdir()}
     folder.prepare()
     assert {file.name: file.read_bytes() for file in folder.keys.iterdir()} == before
-    assert set(before) == {"signing.key", "trusted-keys.pem", "operator.token", "worker.token"}
+    made = {"root.key", "signing.key", "timestamp.key", "release-root.json", "ca.key", "authorities.pem"}
+    assert set(before) == made
 
 
-def test_the_trusted_keys_believe_what_the_signing_key_sealed(tmp_path: Path) -> None:
+def test_the_root_of_trust_names_the_keys_beside_it(tmp_path: Path) -> None:
     folder = DataFolder(tmp_path)
     folder.prepare()
-    envelope = SigningKey.load(folder.signing_key_file).seal(b"payload")
-    assert TrustedKeys.load(folder.trusted_keys_file).open(envelope) == b"payload"
+    root = ReleaseRoot.parse(folder.release_root_file.read_bytes())
+    root.require(OnlineKeyFiles(folder.signing_key_file, folder.timestamp_key_file).load())
 
 
 def test_only_the_database_may_be_entered_by_another_user(tmp_path: Path) -> None:
     folder = DataFolder(tmp_path)
     folder.prepare()
     assert {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()} == {0o700}
-    for secret in (folder.signing_key_file, folder.operator_token_file, folder.worker_token_file):
-        assert stat.S_IMODE(secret.stat().st_mode) == 0o600
+    assert {stat.S_IMODE(secret.stat().st_mode) for secret in folder.keys.iterdir()} == {0o600}

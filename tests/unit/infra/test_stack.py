@@ -46,16 +46,18 @@ def test_every_program_runs_with_its_log_and_is_recorded_and_none_survives(
         assert list(record.pids) == ["postgres", "redis", "coordinator", "schedule", "worker-1", "worker-2"]
         assert record.address == stack.address
         assert record.pids["coordinator"] == stack.process("coordinator").pid
-        assert is_serving(stack.address)
+        assert is_serving(stack.address, stack.folder.authorities_file)
         assert answers_on_socket(tmp_path / "postgres")
-        wait_until(lambda: stack.address in (tmp_path / "logs" / "worker-2.log").read_text())
-        assert stack.operator_token == (tmp_path / "keys" / "operator.token").read_text().strip()
+        wait_until(lambda: "working in" in (tmp_path / "logs" / "worker-2.log").read_text())
     assert not any(psutil.pid_exists(pid) for pid in record.pids.values())
     assert StackRecord.read(tmp_path) is None
     logs = {file.stem: file.read_text() for file in (tmp_path / "logs").iterdir()}
-    assert set(logs) == {*record.pids, "migrate"}
+    invitations = {f"{what}-worker-{number}" for what in ("invite", "enroll") for number in (1, 2)}
+    assert set(logs) == {*record.pids, "migrate", "make-operator", *invitations}
     assert "ready to accept connections" in logs["postgres"]
     assert "serve with postgresql://" in logs["coordinator"]
+    assert f"--coordinator {record.address}" in logs["enroll-worker-2"]
+    assert "--name workers/worker-2" in logs["invite-worker-2"]
 
 
 def test_redis_keeps_what_it_holds_over_a_kill_and_a_restart(
@@ -88,7 +90,7 @@ def test_the_coordinator_and_the_database_come_back_after_a_kill(
         stack.kill("coordinator")
         stack.kill("postgres")
         wait_until(lambda: {"coordinator was started again", "postgres was started again"} <= set(announced))
-        wait_until(lambda: is_serving(stack.address))
+        wait_until(lambda: is_serving(stack.address, stack.folder.authorities_file))
         wait_until(stack.process("postgres").program.is_healthy)
         record = StackRecord.read(tmp_path)
         assert record is not None
@@ -102,7 +104,7 @@ def test_a_second_stack_on_the_same_folder_is_refused(tmp_path: Path) -> None:
             match=rf"runs from {tmp_path} already \(process {os.getpid()}, at {stack.address}\)",
         ):
             LocalStack(StackOptions(tmp_path, port=0, database_url=DATABASE_URL)).start()
-        assert is_serving(stack.address)
+        assert is_serving(stack.address, stack.folder.authorities_file)
 
 
 def test_a_taken_port_is_refused_before_anything_starts(tmp_path: Path) -> None:
@@ -139,7 +141,7 @@ def test_a_folder_with_a_long_path_and_spaces_works_and_can_be_started_again(tmp
     data_dir = tmp_path / "a folder with spaces" / ("x" * 100)
     for _ in range(2):
         with LocalStack(StackOptions(data_dir, port=0)) as stack:
-            assert is_serving(stack.address)
+            assert is_serving(stack.address, stack.folder.authorities_file)
             socket_folder = Path(stack.process("postgres").program.command[-1])
             assert answers_on_socket(socket_folder)
         assert not socket_folder.exists()
@@ -155,7 +157,7 @@ def test_what_a_killed_stack_left_running_is_ended_by_the_next_start(tmp_path: P
         assert orphaning._folder_lock is not None
         os.close(orphaning._folder_lock)
         with LocalStack(StackOptions(tmp_path, port=0), announced.append) as stack:
-            assert is_serving(stack.address)
+            assert is_serving(stack.address, stack.folder.authorities_file)
         orphaning._folder_lock = os.open(tmp_path, os.O_RDONLY)
     assert "ended what an earlier run had left behind: worker-1, schedule, coordinator, redis, postgres" in announced
 
@@ -175,5 +177,5 @@ def test_a_postmaster_file_that_names_a_stranger_does_not_keep_the_database_down
     with subprocess.Popen(["sleep", "60"]) as stranger:
         (tmp_path / "postgres" / "postmaster.pid").write_text(f"{stranger.pid}\n")
         with LocalStack(StackOptions(tmp_path, port=0)) as stack:
-            assert is_serving(stack.address)
+            assert is_serving(stack.address, stack.folder.authorities_file)
         stranger.kill()

@@ -8,17 +8,20 @@ from typing import Any, Protocol
 
 import pytest
 
-from bandwatch.artifacts.signing import SigningKey, TrustedKeys
+from bandwatch.identity.identity_files import load_identity, save_identity
 from observer_agent.agent.loop import Agent, Source
 from observer_agent.detection.inspection import Inspection
 from observer_agent.models.desired import DesiredState
 from observer_agent.models.store import ModelStore
-from observer_agent.settings import AgentSettings
+from observer_agent.places.positions import PositionSource
+from observer_agent.settings import AgentSettings, Mobility
 from observer_agent.spool.store import Spool
 from observer_agent.uplink.client import Uplink
 from tests.unit.observer_agent.fake_coordinator import FakeCoordinator
 from tests.unit.observer_agent.hand_fed_receiver import CENTER_HZ, RATE_HZ, HandFedReceiver
+from tests.unit.observer_agent.release_repository import ReleaseRepository
 from tests.unit.observer_agent.tiny_models import Publisher
+from tests.unit.trusted_server import member
 
 BAND = "bands/b1890"
 CELL = "cells/oak-street"
@@ -35,9 +38,13 @@ class StartAgent(Protocol):
     """Runs an agent on a receiver while a block lasts."""
 
     def __call__(
-        self, receiver: HandFedReceiver, settings: AgentSettings | None = None
+        self,
+        receiver: HandFedReceiver,
+        settings: AgentSettings | None = None,
+        *,
+        positions: PositionSource | None = None,
     ) -> AbstractAsyncContextManager["RunningAgent"]:
-        """Return the context in which it runs."""
+        """Return the context in which it runs; with positions it drives."""
 
 
 class RunningAgent:
@@ -63,31 +70,30 @@ async def coordinator() -> AsyncIterator[FakeCoordinator]:
 
 
 @pytest.fixture
-def key() -> SigningKey:
-    """Give the key that the observer trusts."""
-    return SigningKey.generate()
+def repository(coordinator: FakeCoordinator) -> ReleaseRepository:
+    """Give the repository that the observer trusts; the coordinator hands out its files."""
+    repository = ReleaseRepository()
+    coordinator.metadata = repository.files
+    return repository
 
 
 @pytest.fixture
-def publisher(coordinator: FakeCoordinator, key: SigningKey) -> Publisher:
+def publisher(coordinator: FakeCoordinator, repository: ReleaseRepository) -> Publisher:
     """Give what releases models for the test's cell."""
-    return Publisher(coordinator, key, BAND, CELL)
+    return Publisher(coordinator, repository, BAND, CELL)
 
 
 @pytest.fixture
-def make_settings(tmp_path: Path, coordinator: FakeCoordinator, key: SigningKey) -> MakeSettings:
+def make_settings(tmp_path: Path, coordinator: FakeCoordinator, repository: ReleaseRepository) -> MakeSettings:
     """Give a function that makes settings."""
-    (tmp_path / "token").write_text("secret\n")
-    (tmp_path / "trusted-keys.pem").write_bytes(key.public_pem())
+    address = f"127.0.0.1:{coordinator.port}"
+    save_identity(tmp_path / "identity", member("observers/o1", address, release_root=repository.pinned))
     (tmp_path / "unused.json").write_text("{}")
 
     def make(**changes: Any) -> AgentSettings:
         options = {
-            "coordinator": f"127.0.0.1:{coordinator.port}",
-            "observer": "observers/o1",
-            "token_file": tmp_path / "token",
-            "trusted_keys": tmp_path / "trusted-keys.pem",
             "data_dir": tmp_path / "data",
+            "identity_dir": tmp_path / "identity",
             "simulate": tmp_path / "unused.json",
             "pace": "fast",
             "retry_base_s": 0.01,
@@ -104,14 +110,19 @@ def start_agent(make_settings: MakeSettings) -> StartAgent:
     """Give a function that runs an agent on a receiver."""
 
     @asynccontextmanager
-    async def start(receiver: HandFedReceiver, settings: AgentSettings | None = None) -> AsyncIterator[RunningAgent]:
+    async def start(
+        receiver: HandFedReceiver, settings: AgentSettings | None = None, *, positions: PositionSource | None = None
+    ) -> AsyncIterator[RunningAgent]:
         settings = settings or make_settings()
         settings.data_dir.mkdir(exist_ok=True)
-        store = ModelStore(settings.data_dir / "models", TrustedKeys.load(settings.trusted_keys))
+        identity = load_identity(settings.identity_folder, "")
+        store = ModelStore(settings.data_dir / "models", identity.release_root)
         spool = Spool(settings.data_dir / "spool", limit_bytes=10**9, quarantine_limit_bytes=10**7)
-        async with Uplink(settings, "secret") as uplink:
+        async with Uplink(settings, identity) as uplink:
             inspection = Inspection(settings.inspect) if settings.inspect else None
-            agent = Agent(settings, Source(receiver, "static", inspection=inspection), spool, store, uplink)
+            mobility: Mobility = "static" if positions is None else "driving"
+            source = Source(receiver, mobility, inspection=inspection, positions=positions)
+            agent = Agent(settings, source, spool, store, uplink)
             task = asyncio.create_task(agent.run())
             try:
                 yield RunningAgent(agent, spool, store, task)

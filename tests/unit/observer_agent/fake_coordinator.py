@@ -14,17 +14,25 @@ import grpc
 import grpc.aio
 
 from bandwatch.artifacts.manifest import BlobReference
-from bandwatch.wire.channel import SERVER_OPTIONS, server_credentials
+from bandwatch.identity.certificates import write_bundle
+from bandwatch.identity.requests import open_request
+from bandwatch.wire.channel import SERVER_OPTIONS
+from bandwatch.wire.codes import decompress_codes
 from bandwatch.wire.convert import to_duration_message
 from bandwatch.wire.status import ERROR_CODE
-from bandwatch.wire.v1 import model_pb2
+from bandwatch.wire.v1 import enrollment_service_pb2, incident_pb2, model_pb2, statistics_pb2
 from bandwatch.wire.v1 import observer_service_pb2 as pb
+from bandwatch.wire.v1.enrollment_service_pb2_grpc import (
+    EnrollmentServiceServicer,
+    add_EnrollmentServiceServicer_to_server,
+)
 from bandwatch.wire.v1.observer_service_pb2_grpc import (
     ObserverServiceServicer,
     add_ObserverServiceServicer_to_server,
 )
-from bandwatch.wire.v1.spectrum_pb2 import Anomaly, Segment
-from observer_agent.models.desired import AssignedRelease, DesiredState
+from bandwatch.wire.v1.spectrum_pb2 import CODES_ENCODING_ZSTD, Anomaly, Segment
+from observer_agent.models.desired import AssignedRelease, CellAssignment, DesiredState
+from tests.unit.trusted_server import KEYRING, trusted_server_credentials
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -34,7 +42,7 @@ def never(_: Segment) -> bool:
     return False
 
 
-class FakeCoordinator(ObserverServiceServicer):
+class FakeCoordinator(ObserverServiceServicer, EnrollmentServiceServicer):
     """Serves one observer. Attributes are its registry; a test changes them, then calls `changed`."""
 
     def __init__(self) -> None:
@@ -49,6 +57,8 @@ class FakeCoordinator(ObserverServiceServicer):
         self.damage: Callable[[str, bytes], bytes] = lambda _, content: content
         self.break_fetch_after: list[int] = []
         self.fetch_offsets: list[int] = []
+        self.metadata: dict[str, bytes] = {}
+        self.metadata_fetched: list[tuple[str, int]] = []
         self.segments: dict[tuple[str, int], tuple[Segment, bytes]] = {}
         self.received: Counter[tuple[str, int]] = Counter()
         self.most_under_way = 0
@@ -56,7 +66,11 @@ class FakeCoordinator(ObserverServiceServicer):
         self.break_upload_after: list[int] = []
         self.anomalies: dict[tuple[str, int], Anomaly] = {}
         self.refuse_anomalies_of = ""
+        self.events: list[incident_pb2.Event] = []
+        self.statistics: dict[tuple[str, int], statistics_pb2.Statistics] = {}
         self.status: grpc.StatusCode | None = None
+        self.wants_renewal = False
+        self.renewals = 0
         self._answering = asyncio.Event()
         self._answering.set()
         self.port = 0
@@ -67,7 +81,9 @@ class FakeCoordinator(ObserverServiceServicer):
         """Listen on a port, the same as before if one is given."""
         self._server = grpc.aio.server(options=SERVER_OPTIONS)
         add_ObserverServiceServicer_to_server(self, self._server)
-        self.port = self._server.add_secure_port(f"127.0.0.1:{port}", server_credentials())
+        add_EnrollmentServiceServicer_to_server(self, self._server)
+        credentials = trusted_server_credentials(members_only=True)
+        self.port = self._server.add_secure_port(f"127.0.0.1:{port}", credentials)
         await self._server.start()
 
     async def stop(self) -> None:
@@ -109,11 +125,30 @@ class FakeCoordinator(ObserverServiceServicer):
             await context.abort(self.status, "as the test wants")
         self.reports.append(request.state)
         await self.changed()
-        response = pb.SyncResponse(upload_credit_bytes=self.credit_bytes)
+        response = pb.SyncResponse(upload_credit_bytes=self.credit_bytes, renew_certificate=self.wants_renewal)
         response.next_poll.FromMilliseconds(int(self.next_poll_s * 1000))
         if self.desired is not None:
             response.desired.CopyFrom(_desired_message(self.desired))
         return response
+
+    async def Enroll(
+        self, request: enrollment_service_pb2.EnrollRequest, context: Context
+    ) -> enrollment_service_pb2.EnrollResponse:
+        """Let nobody in: the test's observer is a member already."""
+        await context.abort(grpc.StatusCode.UNAUTHENTICATED, "this join token is unknown")
+
+    async def RenewCertificate(
+        self, request: enrollment_service_pb2.RenewCertificateRequest, context: Context
+    ) -> enrollment_service_pb2.RenewCertificateResponse:
+        """Sign another certificate, and want no other one."""
+        key = open_request(request.certificate_request)
+        self.wants_renewal = False
+        self.renewals += 1
+        certificate = KEYRING.current.issue_member(key, "observers/o1", timedelta(days=30))
+        await self.changed()
+        return enrollment_service_pb2.RenewCertificateResponse(
+            certificate=write_bundle([certificate]), authorities=KEYRING.authorities
+        )
 
     async def Watch(self, request: pb.WatchRequest, context: Context) -> AsyncIterator[pb.WatchResponse]:
         """Say each new revision."""
@@ -133,6 +168,14 @@ class FakeCoordinator(ObserverServiceServicer):
                 assert self.desired is not None
                 known = self.desired.revision
             yield pb.WatchResponse(revision=known)
+
+    async def FetchMetadata(self, request: pb.FetchMetadataRequest, context: Context) -> pb.FetchMetadataResponse:
+        """Return a file of the signed metadata."""
+        content = self.metadata.get(request.file)
+        self.metadata_fetched.append((request.file, len(content or b"")))
+        if content is None:
+            await context.abort(grpc.StatusCode.NOT_FOUND, "no such metadata")
+        return pb.FetchMetadataResponse(content=content)
 
     async def FetchBlob(self, request: pb.FetchBlobRequest, context: Context) -> AsyncIterator[pb.FetchBlobResponse]:
         """Stream a blob in small chunks, damaged or broken off as the test wants."""
@@ -167,7 +210,9 @@ class FakeCoordinator(ObserverServiceServicer):
             elif key in self.segments:
                 response.outcome = pb.UPLOAD_OUTCOME_ALREADY_STORED
             else:
-                self.segments[key] = (segment, request.codes)
+                packed = request.encoding == CODES_ENCODING_ZSTD
+                codes = decompress_codes(request.codes, segment.frame_count * 128) if packed else request.codes
+                self.segments[key] = (segment, codes)
             if longest is not None and answered >= longest:
                 await context.abort(grpc.StatusCode.UNAVAILABLE, "broken off by the test")
             yield response
@@ -201,6 +246,28 @@ class FakeCoordinator(ObserverServiceServicer):
         finally:
             taking.cancel()
 
+    async def ReportStatistics(
+        self, request: statistics_pb2.ReportStatisticsRequest, context: Context
+    ) -> statistics_pb2.ReportStatisticsResponse:
+        """Hold statistics."""
+        response = statistics_pb2.ReportStatisticsResponse()
+        for span in request.statistics:
+            self.statistics[span.origin.boot_id, span.origin.sequence] = span
+            response.outcomes.add(origin=span.origin, accepted=True)
+        await self.changed()
+        return response
+
+    async def ReportEvents(
+        self, request: incident_pb2.ReportEventsRequest, context: Context
+    ) -> pb.ReportEventsResponse:
+        """Hold every report of every event, in the order in which they came."""
+        response = pb.ReportEventsResponse()
+        for event in request.events:
+            self.events.append(event)
+            response.outcomes.add(origin=event.origin, accepted=True)
+        await self.changed()
+        return response
+
     async def ReportAnomalies(self, request: pb.ReportAnomaliesRequest, context: Context) -> pb.ReportAnomaliesResponse:
         """Hold anomalies, apart from those of one cell."""
         response = pb.ReportAnomaliesResponse()
@@ -218,13 +285,31 @@ def _desired_message(desired: DesiredState) -> pb.DesiredState:
         revision=desired.revision,
         training_target=to_duration_message(timedelta(seconds=desired.training_target_s)),
     )
-    message.cell.name, message.cell.band = desired.cell, desired.band
-    message.band.name = desired.band
-    message.band.center_hz, message.band.width_hz = desired.center_hz, desired.width_hz
-    if desired.release is not None:
-        manifest = desired.release.manifest
-        message.release.serial = desired.release.serial
-        message.release.manifest.CopyFrom(
-            model_pb2.BlobReference(digest=manifest.digest, size_bytes=manifest.size_bytes)
-        )
+    _describe(message, desired)
+    for neighbour in desired.neighbours:
+        _describe(message.neighbours.add(), neighbour)
+    for field, release in ((message.shadow, desired.shadow), (message.global_release, desired.global_release)):
+        if release is not None:
+            field.CopyFrom(_release_message(release))
+    if desired.self_test is not None:
+        message.self_test.name = desired.self_test.name
+        message.self_test.expire_time.FromDatetime(desired.self_test.expires_at)
     return message
+
+
+def _describe(message: pb.DesiredState | pb.CellAssignment, cell: CellAssignment) -> None:
+    message.cell.name, message.cell.band = cell.cell, cell.band
+    message.band.name = cell.band
+    message.band.center_hz, message.band.width_hz = cell.center_hz, cell.width_hz
+    if cell.place is not None:
+        message.cell.latitude_deg, message.cell.longitude_deg = cell.place.latitude_deg, cell.place.longitude_deg
+        message.cell.radius_m = cell.place.radius_m
+    if cell.release is not None:
+        message.release.CopyFrom(_release_message(cell.release))
+    if cell.teacher is not None:
+        message.teacher.CopyFrom(_release_message(cell.teacher))
+
+
+def _release_message(release: AssignedRelease) -> pb.AssignedRelease:
+    manifest = model_pb2.BlobReference(digest=release.manifest.digest, size_bytes=release.manifest.size_bytes)
+    return pb.AssignedRelease(serial=release.serial, manifest=manifest)

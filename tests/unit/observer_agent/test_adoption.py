@@ -9,16 +9,18 @@ from pathlib import Path
 import pytest
 
 from bandwatch.artifacts.manifest import Manifest
-from bandwatch.artifacts.signing import BadSignatureError, SigningKey, TrustedKeys
 from bandwatch.errors import BandwatchError, CorruptError, NotFoundError
+from bandwatch.identity.identity_files import load_identity
 from observer_agent.agent.adoption import Adoption
 from observer_agent.detection.model import ScoringModel, SelfTestError
 from observer_agent.models.desired import AssignedRelease
 from observer_agent.models.store import ModelStore, OldSerialError, WrongTargetError
+from observer_agent.models.trust import StaleMetadataError
 from observer_agent.uplink.client import Uplink
 from tests.unit.observer_agent.conftest import BAND, CELL, MakeSettings, StartAgent
 from tests.unit.observer_agent.fake_coordinator import FakeCoordinator
 from tests.unit.observer_agent.hand_fed_receiver import HandFedReceiver
+from tests.unit.observer_agent.release_repository import ReleaseRepository
 from tests.unit.observer_agent.tiny_models import Publisher
 
 
@@ -48,8 +50,8 @@ async def test_a_release_that_an_earlier_version_signed_still_runs(
     for later in ("scores", "default_score", "candidates", "choice"):
         del content[later]
     content["thresholds"] = [{"false_alarm_rate": 0.01, "gaussian_db": 0.5, "empirical_db": 0.25}]
-    signed = publisher.key.seal(json.dumps({**plain, "format": "bandwatch.manifest/1"}).encode())
-    coordinator.assign(AssignedRelease(serial=7, manifest=coordinator.add_blob(signed)))
+    first = json.dumps({**plain, "format": "bandwatch.manifest/1"}).encode()
+    coordinator.assign(publisher.seal_bytes(7, first))
     receiver = HandFedReceiver()
     async with start_agent(receiver):
         await coordinator.until(runs(coordinator, 7))
@@ -119,17 +121,17 @@ def missing_graph(publisher: Publisher) -> AssignedRelease:
 
 
 def by_another_key(publisher: Publisher) -> AssignedRelease:
-    stranger = Publisher(publisher.coordinator, SigningKey.generate(), BAND, CELL)
+    stranger = Publisher(publisher.coordinator, ReleaseRepository(), BAND, CELL)
     return stranger.seal(stranger.manifest(2))
 
 
 def for_another_cell(publisher: Publisher) -> AssignedRelease:
-    neighbour = Publisher(publisher.coordinator, publisher.key, BAND, "cells/elm-street")
+    neighbour = Publisher(publisher.coordinator, publisher.repository, BAND, "cells/elm-street")
     return neighbour.seal(neighbour.manifest(2))
 
 
 def for_another_band(publisher: Publisher) -> AssignedRelease:
-    neighbour = Publisher(publisher.coordinator, publisher.key, "bands/b2600", None)
+    neighbour = Publisher(publisher.coordinator, publisher.repository, "bands/b2600", None)
     return neighbour.seal(neighbour.manifest(2))
 
 
@@ -161,7 +163,7 @@ def no_graph_at_all(publisher: Publisher) -> AssignedRelease:
         (flipped_graph, "corrupt"),
         (shortened_graph, "corrupt"),
         (missing_graph, "not_found"),
-        (by_another_key, "bad_signature"),
+        (by_another_key, "not_released"),
         (for_another_cell, "wrong_target"),
         (for_another_band, "wrong_target"),
         (under_another_serial, "wrong_target"),
@@ -219,7 +221,7 @@ async def test_a_release_is_taken_up_once_the_coordinators_store_is_whole_again(
         (CorruptError, 2),
         (NotFoundError, 2),
         (SelfTestError, 1),
-        (BadSignatureError, 1),
+        (StaleMetadataError, 2),
         (WrongTargetError, 1),
         (OldSerialError, 1),
     ],
@@ -242,8 +244,8 @@ async def test_only_what_a_broken_store_may_have_caused_is_tried_again(
     coordinator.assign(publisher.seal(publisher.manifest(2)))
     assert coordinator.desired is not None
     assert coordinator.desired.release is not None
-    async with Uplink(settings, "secret") as uplink:
-        store = ModelStore(tmp_path / "models", TrustedKeys.load(settings.trusted_keys))
+    async with Uplink(settings, load_identity(settings.identity_folder, "")) as uplink:
+        store = ModelStore(tmp_path / "models", load_identity(settings.identity_folder, "").release_root)
         adoption = Adoption(store, uplink, load, settings)
         for _ in range(2):
             assert await adoption.adopt(coordinator.desired.release, coordinator.desired) is None
@@ -263,8 +265,8 @@ async def test_tries_for_a_missing_blob_are_apart(
     coordinator.assign(missing_graph(publisher))
     assert coordinator.desired is not None
     assert coordinator.desired.release is not None
-    async with Uplink(settings, "secret") as uplink:
-        store = ModelStore(tmp_path / "models", TrustedKeys.load(settings.trusted_keys))
+    async with Uplink(settings, load_identity(settings.identity_folder, "")) as uplink:
+        store = ModelStore(tmp_path / "models", load_identity(settings.identity_folder, "").release_root)
         began_s = time.monotonic()
         await Adoption(store, uplink, _no_load, settings).adopt(coordinator.desired.release, coordinator.desired)
     assert time.monotonic() - began_s >= 0.05 + 0.1
@@ -303,7 +305,7 @@ async def test_an_observer_that_comes_back_to_a_cell_takes_up_the_release_that_i
     coordinator: FakeCoordinator, publisher: Publisher, start_agent: StartAgent
 ) -> None:
     here = publisher.seal(publisher.manifest(5))
-    neighbour = Publisher(coordinator, publisher.key, BAND, "cells/elm-street")
+    neighbour = Publisher(coordinator, publisher.repository, BAND, "cells/elm-street")
     there = neighbour.seal(neighbour.manifest(9))
     coordinator.assign(here)
     async with start_agent(HandFedReceiver()):
@@ -318,9 +320,9 @@ async def test_an_observer_that_comes_back_to_a_cell_takes_up_the_release_that_i
 
 
 async def test_a_teacher_of_the_band_runs_in_every_cell_of_it(
-    coordinator: FakeCoordinator, key: SigningKey, start_agent: StartAgent
+    coordinator: FakeCoordinator, repository: ReleaseRepository, start_agent: StartAgent
 ) -> None:
-    teacher = Publisher(coordinator, key, BAND, None)
+    teacher = Publisher(coordinator, repository, BAND, None)
     coordinator.assign(teacher.seal(teacher.manifest(3)))
     async with start_agent(HandFedReceiver()):
         await coordinator.until(runs(coordinator, 3))

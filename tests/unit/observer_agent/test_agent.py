@@ -200,7 +200,7 @@ async def test_a_band_that_the_receiver_does_not_cover_is_said_and_the_agent_goe
     async with start_agent(receiver, settings) as agent:
         await receiver.feed_and_wait(300)
     assert read_status(settings.data_dir).fault == ""
-    assert agent.spool.totals.made == 1
+    assert agent.spool.totals.held_segments == 1
 
 
 async def test_the_status_file_says_what_the_agent_runs_and_holds(
@@ -220,7 +220,8 @@ async def test_the_status_file_says_what_the_agent_runs_and_holds(
         3,
         "models/m3",
     )
-    assert (status.spool_made, status.spool_acknowledged, status.spool_segments) == (1, 1, 0)
+    assert status.spool_made == status.spool_acknowledged == 2  # the segment and the statistics
+    assert status.spool_segments == 0
     assert status.windows_scored == (1000 - 125) // 25 + 1
     assert coordinator.reports[-1].windows_scored == status.windows_scored
     assert status.training_s == pytest.approx(0.256)
@@ -236,4 +237,4 @@ async def test_a_receiver_that_breaks_ends_the_agent_with_the_reason_and_what_wa
     with pytest.raises(UnavailableError, match="unplugged"):
         async with start_agent(receiver, make_settings()) as agent:
             await agent.task
-    assert agent.spool.totals.made == 1
+    assert agent.spool.training_frames(CELL) == 300

@@ -10,28 +10,24 @@ from pathlib import Path
 
 import pytest
 
-from bandwatch.artifacts.signing import SigningKey
+from bandwatch.identity.identity_files import save_identity
 from observer_agent.agent.status import read_status
 from tests.unit.observer_agent.conftest import CELL
 from tests.unit.observer_agent.fake_coordinator import FakeCoordinator
 from tests.unit.observer_agent.inspected import read_inspection
+from tests.unit.observer_agent.release_repository import ReleaseRepository
 from tests.unit.observer_agent.tiny_models import Publisher
+from tests.unit.trusted_server import member
 
 
 @pytest.fixture
-def options(tmp_path: Path, coordinator: FakeCoordinator, key: SigningKey) -> list[str]:
-    (tmp_path / "token").write_text("secret\n")
-    (tmp_path / "trusted-keys.pem").write_bytes(key.public_pem())
+def options(tmp_path: Path, coordinator: FakeCoordinator, repository: ReleaseRepository) -> list[str]:
+    address = f"127.0.0.1:{coordinator.port}"
+    save_identity(tmp_path / "data" / "identity", member("observers/o1", address, release_root=repository.pinned))
     cell = {"cell_identity": 7, "resource_blocks": 6, "carrier_hz": 1890e6, "mobility": "walking"}
     (tmp_path / "cell.json").write_text(json.dumps({**cell, "seconds": 0.6}))
     (tmp_path / "endless.json").write_text(json.dumps(cell))
-    return [
-        f"--coordinator=127.0.0.1:{coordinator.port}",
-        "--observer=observers/o1",
-        f"--token-file={tmp_path}/token",
-        f"--trusted-keys={tmp_path}/trusted-keys.pem",
-        f"--data-dir={tmp_path}/data",
-    ]
+    return [f"--data-dir={tmp_path}/data"]
 
 
 async def start(*arguments: str) -> asyncio.subprocess.Process:
@@ -93,11 +89,11 @@ async def test_a_signal_ends_the_agent_and_what_was_begun_is_kept(
     status = read_status(tmp_path / "data")
     assert status.state == "stopped"
     assert status.spool_segments + len(coordinator.segments) == 1
-    assert status.spool_made == status.spool_segments + status.spool_anomalies + status.spool_acknowledged
+    held = status.spool_segments + status.spool_anomalies + status.spool_events + status.spool_statistics
+    assert status.spool_made == held + status.spool_acknowledged
 
 
 async def test_a_second_agent_on_the_same_folder_is_turned_away(tmp_path: Path, options: list[str]) -> None:
-    (tmp_path / "data").mkdir()
     with (tmp_path / "data" / "lock").open("w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         code, _, said = await finish(await start("run", *options, f"--simulate={tmp_path}/endless.json"))
@@ -108,7 +104,10 @@ async def test_a_second_agent_on_the_same_folder_is_turned_away(tmp_path: Path, 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["run"], ["coordinator", "observer", "data_dir", "BANDWATCH_AGENT_TOKEN_FILE"]),
+        (["run"], ["data_dir", "BANDWATCH_AGENT_DATA_DIR", "exactly one source"]),
+        (["enroll", "--coordinator=127.0.0.1:1", "--token=x"], ["--data-dir"]),
+        (["enroll", "--coordinator=127.0.0.1:1", "--data-dir=/nowhere"], ["--token-file"]),
+        (["enroll", "--coordinator=127.0.0.1:1", "--data-dir=/nowhere", "--token=x"], ["no join token"]),
         (["status", "--data-dir=/nowhere"], ["/nowhere/status.json"]),
     ],
 )

@@ -1,6 +1,7 @@
 """From blocks to scored windows, segments and their purposes."""
 
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import numpy as np
 import pytest
@@ -213,6 +214,8 @@ def test_a_segment_is_kept_for_what_needs_it(
 
 def test_a_segment_without_a_burst_spends_no_evidence() -> None:
     budget = EvidenceBudget(1)
-    options = {"false_alarm_rate": 0.01, "now_s": 0.0, "training_target_s": 1.0}
-    assert choose_purpose(QUIET, budget=budget, training_frames=0, **options) is Purpose.TRAINING
-    assert choose_purpose(BURST, budget=budget, training_frames=0, **options) is Purpose.EVIDENCE
+    choose = partial(
+        choose_purpose, budget=budget, false_alarm_rate=0.01, now_s=0.0, training_frames=0, training_target_s=1.0
+    )
+    assert choose(QUIET) is Purpose.TRAINING
+    assert choose(BURST) is Purpose.EVIDENCE

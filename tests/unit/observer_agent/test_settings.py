@@ -9,16 +9,14 @@ from observer_agent.settings import AgentSettings
 
 
 def required(tmp_path: Path) -> dict[str, object]:
-    for name in ("token", "keys.pem", "cell.json"):
-        (tmp_path / name).touch()
-    return {
-        "coordinator": "127.0.0.1:50051",
-        "observer": "observers/o1",
-        "token_file": tmp_path / "token",
-        "trusted_keys": tmp_path / "keys.pem",
-        "data_dir": tmp_path,
-        "simulate": tmp_path / "cell.json",
-    }
+    (tmp_path / "cell.json").touch()
+    return {"data_dir": tmp_path, "simulate": tmp_path / "cell.json"}
+
+
+def test_the_identity_is_in_the_agents_folder_unless_told_otherwise(tmp_path: Path) -> None:
+    assert AgentSettings.from_options(required(tmp_path)).identity_folder == tmp_path / "identity"
+    elsewhere = AgentSettings.from_options({**required(tmp_path), "identity_dir": tmp_path / "elsewhere"})
+    assert elsewhere.identity_folder == tmp_path / "elsewhere"
 
 
 def test_the_environment_gives_what_the_options_leave_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -43,16 +41,23 @@ def test_windows_are_judged_by_the_models_own_score_unless_another_is_wanted(tmp
 
 
 def test_all_faults_are_told_together_with_the_names_to_set(tmp_path: Path) -> None:
-    options = {**required(tmp_path), "coordinator": "nowhere", "stride_frames": 126, "token_file": tmp_path / "none"}
+    options = {**required(tmp_path), "coordinator": "nowhere", "stride_frames": 126, "recording": tmp_path / "none"}
     del options["data_dir"]
     with pytest.raises(InvalidArgumentError) as caught:
         AgentSettings.from_options(options)
-    for name in ("COORDINATOR", "STRIDE_FRAMES", "TOKEN_FILE", "DATA_DIR"):
+    for name in ("COORDINATOR", "STRIDE_FRAMES", "RECORDING", "DATA_DIR"):
         assert f"BANDWATCH_AGENT_{name}" in caught.value.message
 
 
-@pytest.mark.parametrize("sources", [{"simulate": None}, {"recording": "cell.json"}])
+@pytest.mark.parametrize("sources", [{"simulate": None}, {"recording": "cell.json"}, {"drive": "cell.json"}])
 def test_exactly_one_source_is_needed(tmp_path: Path, sources: dict[str, str | None]) -> None:
     changes = {name: tmp_path / value if value else None for name, value in sources.items()}
     with pytest.raises(InvalidArgumentError, match="exactly one source"):
         AgentSettings.from_options({**required(tmp_path), **changes})
+
+
+def test_at_most_one_source_of_positions_is_taken(tmp_path: Path) -> None:
+    options = {**required(tmp_path), "gpsd": "127.0.0.1:2947"}
+    assert AgentSettings.from_options(options).gpsd == "127.0.0.1:2947"
+    with pytest.raises(InvalidArgumentError, match="at most one source of positions"):
+        AgentSettings.from_options({**options, "serving_cell": tmp_path / "cell"})

@@ -10,6 +10,7 @@ import grpc
 import pytest
 
 from bandwatch.errors import UnauthenticatedError, UnavailableError
+from bandwatch.identity.identity_files import load_identity
 from observer_agent.agent.delivery import Delivery
 from observer_agent.agent.retry import keep_doing
 from observer_agent.spool.store import Spool
@@ -27,7 +28,7 @@ def spool(tmp_path: Path) -> Spool:
 @pytest.fixture
 async def delivery(coordinator: FakeCoordinator, make_settings: MakeSettings, spool: Spool) -> AsyncIterator[Delivery]:
     settings = make_settings()
-    async with Uplink(settings, "secret") as uplink:
+    async with Uplink(settings, load_identity(settings.identity_folder, "")) as uplink:
         delivery = Delivery(spool, uplink, settings)
         delivery.allow(coordinator.credit_bytes)
         async with asyncio.TaskGroup() as group:
@@ -101,14 +102,25 @@ async def test_no_more_is_under_way_than_the_coordinator_allows(
     delivery.allow(40_000)  # two segments of 16,000 bytes, not three
     for number in range(6):
         spool.put_segment(*make_segment(number))
+    delivery.wake()
+    await until_delivered(delivery)
+    assert len(coordinator.segments) == 6
+    assert coordinator.most_under_way <= 2 * 16_000
+
+
+async def test_one_segment_alone_is_under_way_until_the_coordinator_has_settled_one(
+    coordinator: FakeCoordinator, spool: Spool, delivery: Delivery
+) -> None:
+    delivery.allow(200_000)
+    for number in range(6):
+        spool.put_segment(*make_segment(number))
     held_back = coordinator.hold_answers()
     delivery.wake()
-    await coordinator.until(lambda: sum(coordinator.received.values()) == 2)
-    assert not coordinator.segments
+    await coordinator.until(lambda: sum(coordinator.received.values()) == 1)
+    assert coordinator.most_under_way == 16_000
     held_back.set()
     await until_delivered(delivery)
     assert len(coordinator.segments) == 6
-    assert coordinator.most_under_way == 2 * 16_000
 
 
 async def test_nothing_is_sent_while_nothing_is_allowed(
@@ -181,7 +193,7 @@ async def test_a_coordinator_that_never_answers_is_left_after_the_deadline(
     settings = make_settings(answer_deadline_s=0.2)
     coordinator.hold_answers()
     spool.put_segment(*make_segment(1))
-    async with Uplink(settings, "secret") as uplink:
+    async with Uplink(settings, load_identity(settings.identity_folder, "")) as uplink:
         delivery = Delivery(spool, uplink, settings)
         delivery.allow(10**6)
         with pytest.raises(UnavailableError, match="no answer"):
@@ -196,7 +208,7 @@ async def test_a_token_that_is_not_accepted_is_told_apart(
     coordinator.status = grpc.StatusCode.UNAUTHENTICATED
     settings = make_settings()
     spool.put_segment(*make_segment(1))
-    async with Uplink(settings, "secret") as uplink:
+    async with Uplink(settings, load_identity(settings.identity_folder, "")) as uplink:
         delivery = Delivery(spool, uplink, settings)
         delivery.allow(10**6)
         with pytest.raises(UnauthenticatedError):

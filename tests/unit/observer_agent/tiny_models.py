@@ -1,5 +1,6 @@
 """Real ONNX models of a few lines, and releases of them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -18,10 +19,10 @@ from bandwatch.artifacts.manifest import (
     TensorEntry,
     Threshold,
 )
-from bandwatch.artifacts.signing import SigningKey
 from bandwatch.spectrogram.bands import FRAME_BINS, INPUT_FRAMES, TARGET_FRAMES
 from observer_agent.models.desired import AssignedRelease
 from tests.unit.observer_agent.fake_coordinator import FakeCoordinator
+from tests.unit.observer_agent.release_repository import ReleaseRepository
 
 GOLDEN = 4
 BANDS = 4
@@ -127,12 +128,43 @@ def score_table(
     )
 
 
+def tiny_content(
+    add_blob: Callable[[bytes], BlobReference],
+    *,
+    scale: float = 1.0,
+    bias: float = 0.0,
+    off_db: float = 0.0,
+    tables: tuple[ScoreTable, ...] = (),
+    every_score: bool = True,
+) -> ModelContent:
+    """Return what a run made whose outcome is a tiny model; its blobs go where they are to be held."""
+    tables = tables or (score_table("error"),)
+    tensors = {
+        "scale": np.array([scale], dtype="<f4"),
+        "bias": np.full((TARGET_FRAMES, FRAME_BINS), bias, dtype="<f4"),
+    }
+    golden_db = expected_errors_db(golden_windows(GOLDEN), scale=scale, bias=bias) + off_db
+    return ModelContent(
+        family="tiny",
+        graph=add_blob(tiny_graph(every_score=every_score)),
+        tensors=tuple(
+            TensorEntry(name=name, shape=values.shape, blob=add_blob(values.tobytes()))
+            for name, values in tensors.items()
+        ),
+        frozen_layers=1,
+        error=ErrorStatistics(mean_db=3.0, deviation_db=0.3, windows=100),
+        scores=tables,
+        default_score=tables[0].score,
+        golden_errors_db=tuple(golden_db.tolist()),
+    )
+
+
 @dataclass(frozen=True)
 class Publisher:
     """Releases tiny models of one band through a coordinator."""
 
     coordinator: FakeCoordinator
-    key: SigningKey
+    repository: ReleaseRepository
     band: str
     cell: str | None
 
@@ -151,24 +183,13 @@ class Publisher:
 
         Without tables it is calibrated for the error at `threshold_db`; else its first table is that of its default.
         """
-        tables = tables or (score_table("error", threshold_db),)
-        tensors = {
-            "scale": np.array([scale], dtype="<f4"),
-            "bias": np.full((TARGET_FRAMES, FRAME_BINS), bias, dtype="<f4"),
-        }
-        golden_db = expected_errors_db(golden_windows(GOLDEN), scale=scale, bias=bias) + off_db
-        content = ModelContent(
-            family="tiny",
-            graph=self.coordinator.add_blob(tiny_graph(every_score=every_score)),
-            tensors=tuple(
-                TensorEntry(name=name, shape=values.shape, blob=self.coordinator.add_blob(values.tobytes()))
-                for name, values in tensors.items()
-            ),
-            frozen_layers=1,
-            error=ErrorStatistics(mean_db=3.0, deviation_db=0.3, windows=100),
-            scores=tables,
-            default_score=tables[0].score,
-            golden_errors_db=tuple(golden_db.tolist()),
+        content = tiny_content(
+            self.coordinator.add_blob,
+            scale=scale,
+            bias=bias,
+            off_db=off_db,
+            tables=tables or (score_table("error", threshold_db),),
+            every_score=every_score,
         )
         return Manifest(
             serial=serial,
@@ -182,6 +203,11 @@ class Publisher:
         )
 
     def seal(self, manifest: Manifest, *, serial: int | None = None) -> AssignedRelease:
-        """Sign a manifest and return the release to assign; `serial` says another number than the manifest."""
-        envelope: BlobReference = self.coordinator.add_blob(self.key.seal(manifest.to_bytes()))
-        return AssignedRelease(serial=manifest.serial if serial is None else serial, manifest=envelope)
+        """Sign for a manifest and return the release to assign; `serial` says another number than the manifest."""
+        return self.seal_bytes(manifest.serial if serial is None else serial, manifest.to_bytes())
+
+    def seal_bytes(self, serial: int, content: bytes) -> AssignedRelease:
+        """Sign for what may be no manifest."""
+        blob: BlobReference = self.coordinator.add_blob(content)
+        self.repository.name(serial, content)
+        return AssignedRelease(serial=serial, manifest=blob)

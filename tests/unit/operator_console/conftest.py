@@ -11,11 +11,12 @@ import grpc
 import pytest
 from google.protobuf.message import Message
 
-from bandwatch.wire.channel import AUTHORIZATION, SERVER_OPTIONS, server_credentials
+from bandwatch.wire.channel import AUTHORIZATION, SERVER_OPTIONS
 from bandwatch.wire.v1 import admin_service_pb2 as admin
 from bandwatch.wire.v1 import admin_service_pb2_grpc, model_pb2, spectrum_pb2
 from operator_console.__main__ import main
 from operator_console.coordinator_client import AdminClient
+from tests.unit.trusted_server import KEYRING, trusted_server_credentials
 
 TOKEN = "operators-secret"  # noqa: S105 - of this server only
 OBSERVER_TOKEN = "observers-secret"  # noqa: S105 - of this server only
@@ -63,6 +64,11 @@ class InMemoryAdmin(admin_service_pb2_grpc.AdminServiceServicer):
         self.cells.append(with_name(request.cell, f"cells/{request.cell_id}"))
         return admin.CreateCellResponse(cell=self.cells[-1])
 
+    def UpdateCell(self, request: admin.UpdateCellRequest, context: grpc.ServicerContext) -> admin.UpdateCellResponse:
+        self.admit(request, context)
+        named(self.cells, request.cell.name, context).CopyFrom(request.cell)
+        return admin.UpdateCellResponse(cell=request.cell)
+
     def ListCells(self, request: admin.ListCellsRequest, context: grpc.ServicerContext) -> admin.ListCellsResponse:
         self.admit(request, context)
         cells, token = self.page([cell for cell in self.cells if request.band in ("", cell.band)], request)
@@ -76,7 +82,7 @@ class InMemoryAdmin(admin_service_pb2_grpc.AdminServiceServicer):
             refuse(context, grpc.StatusCode.NOT_FOUND, f"there is no {request.observer.cell}")
         self.observers.append(with_name(request.observer, f"observers/{request.observer_id}"))
         self.observers[-1].revision = 1
-        return admin.CreateObserverResponse(observer=self.observers[-1], token=OBSERVER_TOKEN)
+        return admin.CreateObserverResponse(observer=self.observers[-1], join_token=OBSERVER_TOKEN)
 
     def GetObserver(
         self, request: admin.GetObserverRequest, context: grpc.ServicerContext
@@ -143,10 +149,34 @@ class InMemoryAdmin(admin_service_pb2_grpc.AdminServiceServicer):
             serial=serial,
             band=model.band,
             cell=model.cell,
-            state=model_pb2.RELEASE_STATE_ACTIVE,
+            state=model_pb2.RELEASE_STATE_ACTIVE if request.plan.at_once else model_pb2.RELEASE_STATE_CANARY,
+            plan=request.plan,
+            reason="as the test wants",
+            figures=model_pb2.RolloutFigures(offered=3, running=2, failed=1, windows=500, error_db=3.1),
         )
         self.releases.append(release)
         return admin.CreateReleaseResponse(release=release)
+
+    def GetRelease(self, request: admin.GetReleaseRequest, context: grpc.ServicerContext) -> admin.GetReleaseResponse:
+        self.admit(request, context)
+        return admin.GetReleaseResponse(release=named(self.releases, request.name, context))
+
+    def PromoteRelease(
+        self, request: admin.PromoteReleaseRequest, context: grpc.ServicerContext
+    ) -> admin.PromoteReleaseResponse:
+        self.admit(request, context)
+        release = named(self.releases, request.name, context)
+        release.state = model_pb2.RELEASE_STATE_ACTIVE
+        return admin.PromoteReleaseResponse(release=release)
+
+    def RollBackRelease(
+        self, request: admin.RollBackReleaseRequest, context: grpc.ServicerContext
+    ) -> admin.RollBackReleaseResponse:
+        self.admit(request, context)
+        release = named(self.releases, request.name, context)
+        release.state, release.reason = model_pb2.RELEASE_STATE_ROLLED_BACK, request.reason
+        instead = self.releases[-2] if len(self.releases) > 1 else None
+        return admin.RollBackReleaseResponse(release=release, instead=instead)
 
     def ListReleases(
         self, request: admin.ListReleasesRequest, context: grpc.ServicerContext
@@ -218,7 +248,7 @@ def named(resources: Sequence[Any], name: str, context: grpc.ServicerContext) ->
 @pytest.fixture
 def coordinator() -> InMemoryAdmin:
     """Give the memory of the coordinator."""
-    return InMemoryAdmin()
+    return InMemoryAdmin()  # type: ignore[abstract] # other calls find no implementation
 
 
 @pytest.fixture
@@ -226,7 +256,7 @@ def address(coordinator: InMemoryAdmin) -> Iterator[str]:
     """Give the address at which the coordinator serves."""
     server = grpc.server(ThreadPoolExecutor(2), options=SERVER_OPTIONS)
     admin_service_pb2_grpc.add_AdminServiceServicer_to_server(coordinator, server)
-    port = server.add_secure_port("127.0.0.1:0", server_credentials())
+    port = server.add_secure_port("127.0.0.1:0", trusted_server_credentials())
     server.start()
     yield f"127.0.0.1:{port}"
     server.stop(None).wait()
@@ -235,7 +265,7 @@ def address(coordinator: InMemoryAdmin) -> Iterator[str]:
 @pytest.fixture
 def client(address: str) -> Iterator[AdminClient]:
     """Give a client of that coordinator."""
-    with AdminClient(address, TOKEN) as opened:
+    with AdminClient(address, TOKEN, KEYRING.authorities) as opened:
         yield opened
 
 
@@ -253,6 +283,7 @@ def bandwatch(address: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     """Give a function that runs the command `bandwatch` against that coordinator."""
     token_file = tmp_path / "operator.token"
     token_file.write_text(TOKEN + "\n")
+    (tmp_path / "authorities.pem").write_bytes(KEYRING.authorities)
 
     def run(*arguments: str) -> Outcome:
         capsys.readouterr()

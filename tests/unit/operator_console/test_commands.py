@@ -18,6 +18,7 @@ from bandwatch.wire.v1 import admin_service_pb2 as admin
 from bandwatch.wire.v1 import model_pb2, observer_service_pb2, spectrum_pb2
 from operator_console.__main__ import main
 from operator_console.cli import evaluate
+from tests.unit.trusted_server import KEYRING
 
 Bandwatch = Callable[..., Any]
 """Runs the command; gives its exit code and what it printed."""
@@ -42,6 +43,32 @@ def test_a_first_observer_is_described_as_the_help_says(bandwatch: Bandwatch, co
     assert coordinator.observers[0].cell == "cells/oak-street"
     assert coordinator.observers[0].mobility == spectrum_pb2.MOBILITY_STATIC
     assert coordinator.observers[0].training_target.seconds == 90
+
+
+def test_a_cell_gets_its_place_when_it_is_made_or_later_and_keeps_the_rest(
+    bandwatch: Bandwatch, coordinator: Any
+) -> None:
+    where = ("--latitude", "52.52", "--longitude", "13.405", "--radius", "800")
+    assert bandwatch("cells", "create", "oak", "--band", "b5", "--title", "Oak", *where).code == 0
+    assert bandwatch("cells", "create", "elm", "--band", "b5", "--title", "Elm").code == 0
+    shown = bandwatch("cells", "update", "elm", "--latitude", "1", "--longitude", "-2", "--radius", "300")
+    assert "1.00000, -2.00000, 300 m" in shown.out
+    oak, elm = coordinator.cells
+    assert (oak.title, oak.latitude_deg, oak.longitude_deg, oak.radius_m) == ("Oak", 52.52, 13.405, 800)
+    assert (elm.title, elm.band, elm.latitude_deg, elm.longitude_deg) == ("Elm", "bands/b5", 1, -2)
+
+
+@pytest.mark.parametrize(
+    "options", [(), ("--latitude", "1"), ("--latitude", "91", "--longitude", "1", "--radius", "9")]
+)
+def test_a_place_is_given_whole(bandwatch: Bandwatch, options: tuple[str, ...]) -> None:
+    assert bandwatch("cells", "update", "oak", *options).code == 2
+
+
+def test_a_cell_that_is_not_there_cannot_be_changed(bandwatch: Bandwatch) -> None:
+    refused = bandwatch("cells", "update", "oak", "--title", "Oak")
+    assert refused.code == 1
+    assert "cells/oak is not registered" in refused.err
 
 
 def test_an_observers_token_is_printed_once_when_no_file_is_named(bandwatch: Bandwatch, coordinator: Any) -> None:
@@ -166,7 +193,7 @@ def test_models_are_shown_and_released(bandwatch: Bandwatch, coordinator: Any) -
     assert re.search(r"default score +band\b", shown)
     assert "lstm" in bandwatch("models", "list", "--band", "b5").out
     assert "There are none." in bandwatch("models", "list", "--cell", "elm").out
-    assert "active" in bandwatch("releases", "create", "s1").out
+    assert "active" in bandwatch("releases", "create", "s1", "--at-once").out
     releases = json.loads(bandwatch("--json", "releases", "list", "--cell", "oak").out)
     assert [release["model"] for release in releases] == ["models/s1"]
 
@@ -304,6 +331,8 @@ def test_the_options_for_every_command_also_come_from_the_environment(
     address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], coordinator: Any
 ) -> None:
     (tmp_path / "token").write_text("operators-secret")
+    (tmp_path / "elsewhere.pem").write_bytes(KEYRING.authorities)
+    monkeypatch.setenv("BANDWATCH_AUTHORITIES_FILE", str(tmp_path / "elsewhere.pem"))
     monkeypatch.setenv("BANDWATCH_COORDINATOR", address)
     monkeypatch.setenv("BANDWATCH_OPERATOR_TOKEN_FILE", str(tmp_path / "token"))
     coordinator.bands = [spectrum_pb2.Band(name="bands/b5")]

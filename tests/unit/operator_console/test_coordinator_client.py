@@ -9,6 +9,7 @@ from bandwatch.errors import AlreadyExistsError, ConflictError, NotFoundError, U
 from bandwatch.wire.v1 import admin_service_pb2 as admin
 from bandwatch.wire.v1 import model_pb2, spectrum_pb2
 from operator_console.coordinator_client import AdminClient, SegmentTotals
+from tests.unit.trusted_server import KEYRING
 
 
 def test_a_list_is_fetched_page_by_page_and_only_as_far_as_it_is_read(client: AdminClient, coordinator: Any) -> None:
@@ -31,12 +32,13 @@ def test_refusals_become_errors_with_the_coordinators_sentence(client: AdminClie
 
 
 def test_a_wrong_token_is_refused(address: str) -> None:
-    with AdminClient(address, "guessed") as client, pytest.raises(UnauthenticatedError):
+    with AdminClient(address, "guessed", KEYRING.authorities) as client, pytest.raises(UnauthenticatedError):
         list(client.list_bands())
 
 
 def test_a_coordinator_that_is_not_there_is_unavailable() -> None:
-    with AdminClient("127.0.0.1:1", "any") as client, pytest.raises(UnavailableError, match="cannot be reached"):
+    nowhere = AdminClient("127.0.0.1:1", "any", KEYRING.authorities)
+    with nowhere as client, pytest.raises(UnavailableError, match="cannot be reached"):
         list(client.list_bands())
 
 

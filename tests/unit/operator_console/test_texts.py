@@ -17,7 +17,7 @@ from operator_console.cli.texts import moment, number, span, word
         (Mobility, ["static", "walking", "driving"]),
         (Purpose, ["evidence", "training", "routine"]),
         (LinkDirection, ["downlink", "uplink"]),
-        (TrainingRunState, ["queued", "running", "succeeded", "failed"]),
+        (TrainingRunState, ["queued", "running", "succeeded", "failed", "cancelled"]),
     ],
 )
 def test_the_words_that_options_take_are_those_of_the_contract(kind: Any, words: list[str]) -> None:

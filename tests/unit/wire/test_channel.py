@@ -1,14 +1,30 @@
 """What every connection keeps to, shown by what it does."""
 
 import asyncio
-import socket
+from dataclasses import replace
 from typing import Final
 
 import grpc
 import grpc.aio
 import pytest
 
-from bandwatch.wire.channel import AUTHORIZATION, LARGEST_MESSAGE_BYTES, SERVER_OPTIONS
+from bandwatch.identity.authority import Authority
+from bandwatch.identity.keyring import Keyring
+from bandwatch.wire.channel import (
+    AUTHORIZATION,
+    LARGEST_MESSAGE_BYTES,
+    SERVER_OPTIONS,
+    member_credentials,
+    open_channel,
+    operator_credentials,
+)
+from tests.unit.trusted_server import (
+    KEYRING,
+    bare_credentials,
+    bearer_credentials,
+    member,
+    trusted_server_credentials,
+)
 from tests.unit.wire.one_method_server import DEADLINE_S, METHOD, Context, call, call_blocking, serving
 
 UNLIMITED: Final = [
@@ -20,6 +36,10 @@ UNLIMITED: Final = [
 
 async def tell_token(_request: bytes, context: Context) -> bytes:
     return str(dict(context.invocation_metadata() or ())[AUTHORIZATION]).encode()
+
+
+async def tell_name(_request: bytes, context: Context) -> bytes:
+    return bytes(next(iter(context.auth_context()["x509_common_name"])))
 
 
 async def echo(request: bytes, _context: Context) -> bytes:
@@ -67,38 +87,61 @@ async def test_our_server_neither_takes_nor_sends_a_larger_one_even_where_the_cl
     ):
         async with (
             serving(answer) as port,
-            grpc.aio.secure_channel(f"127.0.0.1:{port}", grpc.local_channel_credentials(), options=UNLIMITED) as client,
+            grpc.aio.secure_channel(f"127.0.0.1:{port}", bare_credentials(), options=UNLIMITED) as client,
         ):
             with pytest.raises(grpc.aio.AioRpcError) as caught:
                 await client.unary_unary(METHOD, bytes, bytes)(request, timeout=DEADLINE_S)
         assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
-def _own_address() -> str:
-    """Return an address of this machine that is not loopback, or skip; no packet is sent."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect(("192.0.2.1", 9))
-        except OSError:
-            pytest.skip("this machine has no address but loopback")
-        address: str = probe.getsockname()[0]
-    return address
-
-
-async def test_a_connection_that_is_not_of_this_machine_alone_is_refused_before_any_token_is_sent() -> None:
-    address = _own_address()
-    async with serving(tell_token, host="0.0.0.0") as port:  # noqa: S104 - so that only the credentials can refuse
-        assert await call(f"127.0.0.1:{port}", b"", "secret") == b"Bearer secret"
+async def _status(target: str, credentials: grpc.ChannelCredentials) -> grpc.StatusCode:
+    async with open_channel(target, credentials) as channel:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await call(f"{address}:{port}", b"", "secret")
+            await channel.unary_unary(METHOD, bytes, bytes)(b"", timeout=DEADLINE_S)
+    return caught.value.code()
+
+
+async def test_a_server_of_another_authority_never_hears_the_token() -> None:
+    heard: list[bytes] = []
+
+    async def listen(request: bytes, context: Context) -> bytes:
+        heard.append(await tell_token(request, context))
+        return b""
+
+    stranger = Keyring(Authority.make()).authorities
+    async with serving(listen) as port:
+        code = await _status(f"127.0.0.1:{port}", operator_credentials(stranger, "secret"))
+    assert code is grpc.StatusCode.UNAVAILABLE
+    assert heard == []
+
+
+async def test_a_server_that_is_not_known_by_the_name_it_is_called_by_is_refused() -> None:
+    async with serving(tell_token) as port:
+        assert await _status(f"127.0.0.2:{port}", bearer_credentials("secret")) is grpc.StatusCode.UNAVAILABLE
+
+
+async def test_plain_text_gets_no_answer() -> None:
+    async with serving(echo) as port, grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await channel.unary_unary(METHOD, bytes, bytes)(b"", timeout=DEADLINE_S)
     assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+
+
+async def test_among_members_only_a_certificate_of_the_authority_opens_a_connection() -> None:
+    stranger = replace(member("observers/o1", keyring=Keyring(Authority.make())), authorities=KEYRING.authorities)
+    async with serving(tell_name, members_only=True) as port:
+        target = f"127.0.0.1:{port}"
+        async with open_channel(target, member_credentials(member("observers/o1"))) as channel:
+            assert await channel.unary_unary(METHOD, bytes, bytes)(b"", timeout=DEADLINE_S) == b"observers/o1"
+        for other in (bare_credentials(), member_credentials(stranger)):
+            assert await _status(target, other) is grpc.StatusCode.UNAVAILABLE
 
 
 async def test_two_servers_never_share_a_port() -> None:
     async with serving(echo) as port:
         second = grpc.aio.server(options=SERVER_OPTIONS)
         with pytest.raises(RuntimeError):
-            second.add_secure_port(f"127.0.0.1:{port}", grpc.local_server_credentials())
+            second.add_secure_port(f"127.0.0.1:{port}", trusted_server_credentials())
 
 
 async def test_a_proxy_of_the_environment_never_sees_a_call(monkeypatch: pytest.MonkeyPatch) -> None:

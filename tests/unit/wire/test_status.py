@@ -7,7 +7,6 @@ import grpc
 import grpc.aio
 import pytest
 
-from bandwatch.artifacts.signing import BadSignatureError
 from bandwatch.errors import (
     BandwatchError,
     CorruptError,
@@ -17,6 +16,7 @@ from bandwatch.errors import (
 )
 from bandwatch.wire.channel import open_channel
 from bandwatch.wire.status import ERROR_CODE, bandwatch_errors, error_of, status_of
+from tests.unit.trusted_server import bare_credentials
 from tests.unit.wire.one_method_server import METHOD, Context, call, call_blocking, serving
 
 KINDS = {kind.code: kind for kind in BandwatchError.__subclasses__() if kind.__module__ == "bandwatch.errors"}
@@ -91,13 +91,19 @@ async def test_an_answer_that_does_not_come_in_time_is_unavailable() -> None:
         await asyncio.Event().wait()
         return b""
 
-    async with serving(never) as port, open_channel(f"127.0.0.1:{port}", "token") as channel:
+    async with serving(never) as port, open_channel(f"127.0.0.1:{port}", bare_credentials()) as channel:
         with pytest.raises(UnavailableError, match="did not answer"), bandwatch_errors():
             await channel.unary_unary(METHOD, bytes, bytes)(b"", timeout=0.05)
 
 
+class ForgedError(CorruptError):
+    """A kind of its own below one of the tree."""
+
+    code = "forged"
+
+
 def test_an_error_below_a_kind_has_the_status_of_its_kind() -> None:
-    assert status_of(BadSignatureError("forged")) is status_of(CorruptError("changed"))
+    assert status_of(ForgedError("forged")) is status_of(CorruptError("changed"))
 
 
 def test_an_error_of_no_kind_is_internal() -> None:
