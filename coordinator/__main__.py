@@ -75,7 +75,7 @@ def make_operator(
     role: Annotated[str, typer.Option(help="viewer, operator or admin.")] = "admin",
 ) -> None:
     """Make an operator with access to the database: the first one, or one whose token was lost."""
-    from coordinator.services import host_commands
+    from coordinator.services.identity import host_commands
     from coordinator.settings import CoordinatorSettings
 
     asyncio.run(host_commands.make_operator(CoordinatorSettings(), name, _role(role), token_file))
@@ -96,7 +96,7 @@ def make_join_token(
     """Make a join token with access to the database."""
     from bandwatch import names
     from bandwatch.identity.private_files import write_private
-    from coordinator.services import host_commands
+    from coordinator.services.identity import host_commands
     from coordinator.settings import CoordinatorSettings
 
     cell_id = names.cells.id(cell) if cell else None
@@ -116,7 +116,7 @@ def rotate_authority(
     force: Annotated[bool, typer.Option("--force", help="Cut off members that have not renewed.")] = False,
 ) -> None:
     """Make a new certificate authority beside the old one; once all members have renewed, let it take its place."""
-    from coordinator.services import host_commands
+    from coordinator.services.identity import host_commands
     from coordinator.settings import CoordinatorSettings
 
     if not finish:
@@ -146,7 +146,7 @@ _RootKey = Annotated[
 def rotate_signing_key(root_key: _RootKey = None) -> None:
     """Exchange signing.key and timestamp.key, and sign everything again. Agents follow by themselves."""
     from coordinator import app
-    from coordinator.services.rotations import rotate_signing_keys
+    from coordinator.services.releasing.rotations import rotate_signing_keys
     from coordinator.settings import CoordinatorSettings
 
     configure_logs("rotate")
@@ -158,7 +158,7 @@ def rotate_signing_key(root_key: _RootKey = None) -> None:
 def rotate_root_key(root_key: _RootKey = None) -> None:
     """Exchange root.key, and make a root of trust that both root keys signed. Agents follow by themselves."""
     from coordinator import app
-    from coordinator.services.rotations import rotate_root_key as rotate
+    from coordinator.services.releasing.rotations import rotate_root_key as rotate
     from coordinator.settings import CoordinatorSettings
 
     configure_logs("rotate")

@@ -40,11 +40,14 @@ from coordinator.rpc.server import Ports, Server, Servicers
 from coordinator.rpc.training import TrainingServicer
 from coordinator.rpc.vigil import Vigil
 from coordinator.rpc.wakeups import Wakeups
-from coordinator.services import health, merges, rollouts, runs, stages, statistics
-from coordinator.services.housekeeping import Chore, Housekeeping
-from coordinator.services.postings import AT_ONCE, Postman
-from coordinator.services.publisher import Publisher
-from coordinator.services.upkeep import Limits, keep_up
+from coordinator.services.detection import health, merges
+from coordinator.services.detection.postings import AT_ONCE, Postman
+from coordinator.services.fleet import statistics
+from coordinator.services.housekeeping import Chore, Housekeeping, try_scheduler_lock
+from coordinator.services.releasing import rollouts
+from coordinator.services.releasing.publisher import Publisher
+from coordinator.services.training import runs, stages
+from coordinator.services.training.upkeep import Limits, keep_up
 from coordinator.settings import CoordinatorSettings
 
 STOP_GRACE_S = 10.0
@@ -243,7 +246,7 @@ async def rotate(settings: CoordinatorSettings, root_key: Path | None, rotation:
 async def sweep(registry: Registry, broker: Broker, settings: CoordinatorSettings) -> None:
     """Look at every open run once."""
     async with registry.transaction() as session:
-        if not await runs.try_scheduler_lock(session):
+        if not await try_scheduler_lock(session):
             return
         poisoned = await runs.end_poisoned(session, attempts=settings.attempts)
         poisoned += await runs.end_overdue(session)

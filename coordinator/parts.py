@@ -7,14 +7,14 @@ from bandwatch.artifacts.release_metadata import Lives
 from bandwatch.artifacts.s3_blobs import S3Blobs, S3Place
 from bandwatch.artifacts.signing import OnlineKeyFiles
 from coordinator.registry.session import Registry
-from coordinator.services import rollouts
-from coordinator.services.gate import DataRules
-from coordinator.services.merges import MergeRules
-from coordinator.services.plans import RolloutPlan
-from coordinator.services.postings import Postman
-from coordinator.services.publisher import Publisher
-from coordinator.services.rollout_evidence import Looks
-from coordinator.services.webhooks import RetryRules
+from coordinator.services.detection.merges import MergeRules
+from coordinator.services.detection.postings import Postman
+from coordinator.services.detection.webhooks import RetryRules
+from coordinator.services.releasing import rollouts
+from coordinator.services.releasing.plans import RolloutPlan
+from coordinator.services.releasing.publisher import Publisher
+from coordinator.services.releasing.rollout_evidence import Looks
+from coordinator.services.training.gate import DataRules
 from coordinator.settings import CoordinatorSettings
 
 

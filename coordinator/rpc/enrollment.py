@@ -11,8 +11,9 @@ from bandwatch.wire.v1 import enrollment_service_pb2_grpc
 from coordinator.registry.callers import current_caller
 from coordinator.registry.session import Registry
 from coordinator.rpc.edge import Context
-from coordinator.services import certificates, release_metadata
-from coordinator.services.enrollments import Newcomer, enroll
+from coordinator.services.identity import certificates
+from coordinator.services.identity.enrollments import Newcomer, enroll
+from coordinator.services.releasing import release_metadata
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,8 @@ from bandwatch.wire.v1 import (
 )
 from coordinator.registry.callers import Caller, Role, current_caller
 from coordinator.registry.session import Registry
-from coordinator.services import certificates, operators
-from coordinator.services.join_tokens import role_of
+from coordinator.services.identity import certificates, operators
+from coordinator.services.identity.join_tokens import role_of
 
 if TYPE_CHECKING:
     import grpc.aio

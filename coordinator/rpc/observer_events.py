@@ -10,8 +10,8 @@ from coordinator.registry.session import Registry
 from coordinator.rpc.edge import Context
 from coordinator.rpc.messages.incidents import new_event
 from coordinator.rpc.reports import recorded
-from coordinator.services import events
-from coordinator.services.merges import MergeRules
+from coordinator.services.detection import events
+from coordinator.services.detection.merges import MergeRules
 from coordinator.services.refusals import Refused
 
 

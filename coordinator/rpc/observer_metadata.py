@@ -3,7 +3,7 @@
 from bandwatch.wire.v1 import observer_service_pb2 as pb
 from coordinator.registry.session import Registry
 from coordinator.rpc.edge import Context
-from coordinator.services import release_metadata
+from coordinator.services.releasing import release_metadata
 
 
 class MetadataPart:

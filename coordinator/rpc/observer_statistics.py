@@ -8,7 +8,7 @@ from coordinator.registry.session import Registry
 from coordinator.rpc.edge import Context
 from coordinator.rpc.messages.statistics import new_statistics
 from coordinator.rpc.reports import recorded
-from coordinator.services import statistics
+from coordinator.services.fleet import statistics
 from coordinator.services.refusals import Refused
 
 

@@ -29,9 +29,11 @@ from coordinator.rpc.refusal_log import RefusalLog
 from coordinator.rpc.reports import recorded
 from coordinator.rpc.turnstile import Turnstile
 from coordinator.rpc.validation import first_problem
-from coordinator.services import anomalies, observers, segments
-from coordinator.services.merges import MergeRules
+from coordinator.services.detection import anomalies
+from coordinator.services.detection.merges import MergeRules
+from coordinator.services.fleet import observers
 from coordinator.services.refusals import Refused
+from coordinator.services.training import segments
 
 RECHECK_S = 30.0
 """A watch looks at the registry this often by itself, so that a lost hint costs a delay and no more."""

@@ -20,10 +20,11 @@ from coordinator.rpc.messages.models import model_message, release_message
 from coordinator.rpc.messages.runs import progress_json, run_message
 from coordinator.rpc.messages.segments import segment_message
 from coordinator.rpc.messages.words import optional_id
-from coordinator.services import models, releases, rollouts, runs
 from coordinator.services.paging import PageRequest
-from coordinator.services.plans import RolloutPlan
-from coordinator.services.publisher import Publisher
+from coordinator.services.releasing import models, releases, rollouts
+from coordinator.services.releasing.plans import RolloutPlan
+from coordinator.services.releasing.publisher import Publisher
+from coordinator.services.training import runs
 
 
 class TrainingServicer(training_service_pb2_grpc.TrainingServiceServicer):

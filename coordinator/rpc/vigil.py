@@ -10,7 +10,7 @@ from coordinator.registry.callers import Caller, Role
 from coordinator.registry.session import Registry
 from coordinator.rpc.identity import GoneCallerError
 from coordinator.rpc.rounds import every
-from coordinator.services import certificates, operators
+from coordinator.services.identity import certificates, operators
 
 LOOK_S: Final = 1.0
 """One query for all streams of this process, so that it may be often; also what another coordinator revoked is seen."""

@@ -5,7 +5,7 @@ from typing import Final
 from coordinator.notices import Notices
 from coordinator.registry.session import Registry
 from coordinator.rpc.rounds import every
-from coordinator.services import observers
+from coordinator.services.fleet import observers
 
 LOOK_S: Final = 1.0
 """One query for all watches of this process; a hint within the process comes at once."""

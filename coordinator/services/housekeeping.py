@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import structlog
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bandwatch.errors import UnavailableError
 from coordinator.registry.session import Registry
-from coordinator.services import runs
 
 _log: Final = structlog.get_logger()
 
@@ -41,9 +41,14 @@ class Housekeeping:
     async def _do(self, chore: Chore) -> None:
         try:
             async with self._registry.transaction() as session:
-                if await runs.try_scheduler_lock(session):
+                if await try_scheduler_lock(session):
                     await chore.work(session)
         except UnavailableError as error:
             _log.warning("a chore of the schedule is postponed", chore=chore.name, reason=error.message)
         except Exception:  # noqa: BLE001 - logged with its stack; the other chores and the next time must come
             _log.exception("a chore of the schedule failed", chore=chore.name)
+
+
+async def try_scheduler_lock(session: AsyncSession) -> bool:
+    """Tell whether this transaction is the one that may sweep; others leave the sweep to it."""
+    return bool(await session.scalar(text("SELECT pg_try_advisory_xact_lock(hashtext('training sweep'))")))

@@ -26,7 +26,7 @@ from bandwatch.wire.v1.observer_service_pb2_grpc import ObserverServiceStub
 from bandwatch.wire.v1.training_service_pb2_grpc import TrainingServiceStub
 from coordinator.registry.session import Registry
 from coordinator.rpc.refusal_log import ENTRIES_PER_SECOND
-from coordinator.services import certificates
+from coordinator.services.identity import certificates
 from tests.fleet.conftest import ItemResult
 from tests.integration.conftest import Coordinator, Network, StartCoordinator
 from tests.integration.honest_segments import upload

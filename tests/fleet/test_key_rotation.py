@@ -19,7 +19,7 @@ from bandwatch.identity.identity_files import load_identity
 from bandwatch.identity.keyring import load_keyring
 from bandwatch.wire.convert import to_moment
 from bandwatch.wire.v1 import admin_service_pb2, identity_pb2
-from coordinator.services import host_commands
+from coordinator.services.identity import host_commands
 from tests.fleet.conftest import ItemResult
 from tests.integration.conftest import Coordinator, StartCoordinator, make_network
 from training_worker import renewal

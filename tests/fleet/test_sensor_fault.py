@@ -11,7 +11,7 @@ from bandwatch.wire.convert import to_timestamp
 from bandwatch.wire.v1 import incident_pb2, observer_service_pb2, policy_pb2, spectrum_pb2
 from bandwatch.wire.v1.policy_pb2 import HEALTH_FINDING_GOOD, HEALTH_FINDING_SENSOR_FAULT, HEALTH_FINDING_SPECTRUM
 from coordinator import parts
-from coordinator.services import health, merges
+from coordinator.services.detection import health, merges
 from observer_agent.detection.detector import DetectionOptions
 from observer_agent.detection.pipeline import Pipeline
 from observer_agent.detection.statistics import StatisticsMaker

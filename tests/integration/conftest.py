@@ -31,7 +31,7 @@ from coordinator import app
 from coordinator.registry import schema
 from coordinator.registry.callers import Role
 from coordinator.registry.session import Registry
-from coordinator.services import operators
+from coordinator.services.identity import operators
 from coordinator.settings import CoordinatorSettings
 from infra.local.postgres import LocalPostgres
 from infra.local.redis_server import redis_program

@@ -15,8 +15,8 @@ from bandwatch.wire.v1 import admin_service_pb2, model_pb2, observer_service_pb2
 from coordinator import parts
 from coordinator.registry import entities
 from coordinator.registry.session import Registry
-from coordinator.services import rollouts
-from coordinator.services.plans import RolloutPlan
+from coordinator.services.releasing import rollouts
+from coordinator.services.releasing.plans import RolloutPlan
 from tests.integration.conftest import Coordinator
 from tests.integration.trained_models import content
 

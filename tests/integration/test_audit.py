@@ -16,7 +16,7 @@ from bandwatch.wire.v1.authority_pb2 import ROLE_VIEWER
 from coordinator.registry.callers import SCHEDULE, Role, current_caller
 from coordinator.registry.entities import Cell
 from coordinator.registry.session import Registry
-from coordinator.services import host_commands
+from coordinator.services.identity import host_commands
 from tests.integration.conftest import Coordinator, Network
 
 RawCall = grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]

@@ -15,7 +15,7 @@ from bandwatch.wire.v1 import statistics_pb2
 from coordinator import parts
 from coordinator.registry.entities import Segment
 from coordinator.registry.incidents import Verdict
-from coordinator.services import incidents, merges
+from coordinator.services.detection import incidents, merges
 from tests.integration.conftest import Coordinator
 from tests.integration.honest_segments import upload
 from tests.integration.reported_events import CENTER_HZ, ago, event

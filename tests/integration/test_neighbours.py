@@ -11,7 +11,7 @@ from bandwatch.wire.v1 import admin_service_pb2 as pb
 from bandwatch.wire.v1 import model_pb2, observer_service_pb2, spectrum_pb2
 from coordinator.registry.entities import Model
 from coordinator.registry.session import Registry
-from coordinator.services.neighbours import LIMIT
+from coordinator.services.fleet.neighbours import LIMIT
 from tests.integration.conftest import Coordinator, Network
 
 PLAIN: Any = {

@@ -24,8 +24,8 @@ from coordinator.registry import entities
 from coordinator.registry.incidents import Event, EventKind, Incident, Severity, Verdict
 from coordinator.registry.rollouts import ScoreReport, StatisticsReport
 from coordinator.registry.session import Registry
-from coordinator.services import runs, stages, upkeep
 from coordinator.services.housekeeping import Chore, Housekeeping
+from coordinator.services.training import runs, stages, upkeep
 from tests.integration.conftest import Coordinator, Network
 from tests.integration.honest_segments import BOOT, upload
 from tests.integration.trained_models import content, store_blobs

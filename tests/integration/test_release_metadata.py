@@ -23,8 +23,8 @@ from coordinator.registry.entities import Band, LinkDirection, Model, Release, R
 from coordinator.registry.identities import AuditEntry
 from coordinator.registry.release_metadata import MetadataFile
 from coordinator.registry.session import Registry
-from coordinator.services import release_metadata, rotations
-from coordinator.services.publisher import Publisher
+from coordinator.services.releasing import release_metadata, rotations
+from coordinator.services.releasing.publisher import Publisher
 from observer_agent.models.desired import AssignedRelease
 from observer_agent.models.trust import NotReleasedError, OldMetadataError, ReleaseTrust
 from tests.integration import trained_models

@@ -15,7 +15,7 @@ from bandwatch.wire.v1 import admin_service_pb2, model_pb2
 from coordinator import app
 from coordinator.registry.entities import Model
 from coordinator.registry.session import Registry
-from coordinator.services import rotations
+from coordinator.services.releasing import rotations
 from observer_agent.agent.adoption import Adoption
 from observer_agent.detection.model import ScoringModel, load_model
 from observer_agent.models.store import ModelStore

@@ -15,8 +15,8 @@ from bandwatch.wire.convert import to_duration_message
 from bandwatch.wire.v1 import incident_pb2 as pb
 from coordinator import parts
 from coordinator.registry.incidents import DeliveryState
-from coordinator.services import merges, webhooks
-from coordinator.services.postings import Postman
+from coordinator.services.detection import merges, webhooks
+from coordinator.services.detection.postings import Postman
 from tests.integration.conftest import Coordinator
 from tests.integration.reported_events import CENTER_HZ, ago, event
 from tests.integration.scripted_agents import Fleet, fleet_of

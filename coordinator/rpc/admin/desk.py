@@ -9,10 +9,10 @@ from bandwatch.identity.keyring import Keyring
 from coordinator.jobs import Broker
 from coordinator.notices import Notices
 from coordinator.registry.session import Registry
-from coordinator.services.gate import DataRules
 from coordinator.services.paging import PageRequest
-from coordinator.services.publisher import Publisher
-from coordinator.services.rollouts import Rules
+from coordinator.services.releasing.publisher import Publisher
+from coordinator.services.releasing.rollouts import Rules
+from coordinator.services.training.gate import DataRules
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,8 @@ from coordinator.rpc.messages.identities import (
     operator_message,
 )
 from coordinator.rpc.messages.words import optional_id, word_of
-from coordinator.services import audit, certificates, join_tokens, operators
+from coordinator.services import audit
+from coordinator.services.identity import certificates, join_tokens, operators
 
 
 class IdentitiesDesk(Desk):

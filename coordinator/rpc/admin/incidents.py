@@ -13,7 +13,8 @@ from coordinator.rpc.edge import Context
 from coordinator.rpc.messages import incidents as messages
 from coordinator.rpc.messages.segments import segment_message
 from coordinator.rpc.messages.words import optional_id, optional_word
-from coordinator.services import incidents, mutes, segments, self_tests, webhooks
+from coordinator.services.detection import incidents, mutes, self_tests, webhooks
+from coordinator.services.training import segments
 
 
 class IncidentsDesk(Desk):

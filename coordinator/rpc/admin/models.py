@@ -11,7 +11,8 @@ from coordinator.rpc.messages.models import model_message
 from coordinator.rpc.messages.plans import plan_json
 from coordinator.rpc.messages.runs import run_message, run_order
 from coordinator.rpc.messages.words import optional_id, optional_word
-from coordinator.services import models, orders, runs
+from coordinator.services.releasing import models
+from coordinator.services.training import orders, runs
 
 
 class ModelsDesk(Desk):

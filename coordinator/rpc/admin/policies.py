@@ -10,7 +10,10 @@ from coordinator.rpc.edge import Context
 from coordinator.rpc.messages.policies import cell_data_message, health_message, policy_message, wanted_policy
 from coordinator.rpc.messages.runs import run_message
 from coordinator.rpc.messages.words import optional_id, word_of
-from coordinator.services import cells, gate, health, policies, runs, trust
+from coordinator.services import cells
+from coordinator.services.detection import health
+from coordinator.services.identity import trust
+from coordinator.services.training import gate, policies, runs
 
 
 class PoliciesDesk(Desk):

@@ -22,7 +22,11 @@ from coordinator.rpc.messages.registries import (
 )
 from coordinator.rpc.messages.segments import anomaly_message, segment_message
 from coordinator.rpc.messages.words import optional_id, optional_word
-from coordinator.services import anomalies, cells, join_tokens, observers, segments
+from coordinator.services import cells
+from coordinator.services.detection import anomalies
+from coordinator.services.fleet import observers
+from coordinator.services.identity import join_tokens
+from coordinator.services.training import segments
 
 
 class RegistriesDesk(Desk):

@@ -7,7 +7,7 @@ from coordinator.rpc.edge import Context
 from coordinator.rpc.messages.models import figures_message, release_message
 from coordinator.rpc.messages.plans import rollout_plan
 from coordinator.rpc.messages.words import optional_id
-from coordinator.services import releases, rollouts
+from coordinator.services.releasing import releases, rollouts
 
 
 class ReleasesDesk(Desk):

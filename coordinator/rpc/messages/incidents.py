@@ -8,7 +8,7 @@ from bandwatch.wire.v1 import incident_pb2, spectrum_pb2
 from coordinator.registry import incidents as entities
 from coordinator.registry.incidents import DeliveryState, EventKind, IncidentState, Severity, Verdict
 from coordinator.rpc.messages.words import number_of, optional_id, time_of, word_of
-from coordinator.services.events import NewEvent
+from coordinator.services.detection.events import NewEvent
 
 
 def new_event(message: incident_pb2.Event, observer_id: str) -> NewEvent:

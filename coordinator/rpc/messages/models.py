@@ -9,8 +9,8 @@ from coordinator.registry import entities
 from coordinator.registry.entities import ReleaseState
 from coordinator.rpc.messages.plans import plan_message
 from coordinator.rpc.messages.words import number_of, time_of
-from coordinator.services.rollout_gates import Answer
-from coordinator.services.rollouts import Standing
+from coordinator.services.releasing.rollout_gates import Answer
+from coordinator.services.releasing.rollouts import Standing
 
 
 def model_message(model: entities.Model) -> model_pb2.Model:

@@ -5,7 +5,7 @@ from typing import Any
 
 from bandwatch.wire.convert import to_duration_message, to_span
 from bandwatch.wire.v1 import model_pb2
-from coordinator.services.plans import RolloutPlan
+from coordinator.services.releasing.plans import RolloutPlan
 
 
 def rollout_plan(message: model_pb2.RolloutPlan) -> RolloutPlan:

@@ -6,8 +6,8 @@ from bandwatch.wire.v1 import policy_pb2
 from coordinator.registry import policies as registry
 from coordinator.rpc.messages.plans import plan_json, plan_message
 from coordinator.rpc.messages.words import number_of, time_of
-from coordinator.services.gate import CellData
-from coordinator.services.policies import STUDENT_DATA, Wanted
+from coordinator.services.training.gate import CellData
+from coordinator.services.training.policies import STUDENT_DATA, Wanted
 
 
 def wanted_policy(message: policy_pb2.Policy) -> Wanted:

@@ -14,8 +14,8 @@ from coordinator.registry.policies import CaptureOrder
 from coordinator.rpc.messages.models import manifest_reference
 from coordinator.rpc.messages.words import number_of, time_of, word_of
 from coordinator.services.cells import Place
-from coordinator.services.neighbours import Neighbour
-from coordinator.services.observers import DesiredState
+from coordinator.services.fleet.neighbours import Neighbour
+from coordinator.services.fleet.observers import DesiredState
 
 
 def band_message(band: entities.Band) -> spectrum_pb2.Band:

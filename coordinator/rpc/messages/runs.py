@@ -11,8 +11,8 @@ from coordinator.registry import entities
 from coordinator.registry.entities import RunState
 from coordinator.rpc.messages.plans import plan_message
 from coordinator.rpc.messages.words import number_of, time_of
-from coordinator.services.orders import StudentOrder, TeacherOrder, order_of
-from coordinator.services.stages import stages_of
+from coordinator.services.training.orders import StudentOrder, TeacherOrder, order_of
+from coordinator.services.training.stages import stages_of
 
 
 def run_order(message: model_pb2.TrainingRun) -> TeacherOrder | StudentOrder:

@@ -9,8 +9,8 @@ from bandwatch.wire.v1 import spectrum_pb2
 from coordinator.registry import entities
 from coordinator.registry.entities import Purpose
 from coordinator.rpc.messages.words import number_of, optional_word, time_of, word_of
-from coordinator.services.anomalies import NewAnomaly
-from coordinator.services.segments import NewSegment
+from coordinator.services.detection.anomalies import NewAnomaly
+from coordinator.services.training.segments import NewSegment
 
 
 def segment_message(segment: entities.Segment) -> spectrum_pb2.Segment:

@@ -3,7 +3,7 @@
 from bandwatch import names
 from bandwatch.wire.convert import to_moment, to_span
 from bandwatch.wire.v1 import statistics_pb2
-from coordinator.services.statistics import NewScores, NewStatistics
+from coordinator.services.fleet.statistics import NewScores, NewStatistics
 
 
 def new_statistics(message: statistics_pb2.Statistics, observer_id: str) -> NewStatistics:

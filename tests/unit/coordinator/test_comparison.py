@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coordinator.registry.policies import HealthFinding
-from coordinator.services.comparison import Past, Reading, judge
-from coordinator.services.drift import describe_drift
+from coordinator.services.detection.comparison import Past, Reading, judge
+from coordinator.services.training.drift import describe_drift
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 NAMES = [f"o{number}" for number in range(10)]

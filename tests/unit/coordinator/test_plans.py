@@ -5,8 +5,8 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coordinator.services.plans import RolloutPlan
-from coordinator.services.rollout_members import canaries, canary_size
+from coordinator.services.releasing.plans import RolloutPlan
+from coordinator.services.releasing.rollout_members import canaries, canary_size
 
 USUAL = RolloutPlan(
     canary_share=0.1,

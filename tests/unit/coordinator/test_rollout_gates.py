@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import beta, binom, binomtest
 
-from coordinator.services.plans import RolloutPlan
-from coordinator.services.rollout_gates import (
+from coordinator.services.releasing.plans import RolloutPlan
+from coordinator.services.releasing.rollout_gates import (
     Answer,
     Course,
     Evidence,
@@ -19,7 +19,7 @@ from coordinator.services.rollout_gates import (
     judge,
     observers_needed,
 )
-from coordinator.services.spans import Difference
+from coordinator.services.releasing.spans import Difference
 
 PLAN = RolloutPlan(
     canary_share=0.1,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coordinator.services.schedule import (
+from coordinator.services.training.schedule import (
     LEAST_CAPTURE,
     Capture,
     CellStanding,

@@ -6,7 +6,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy.stats import ttest_1samp, ttest_ind
 
-from coordinator.services.spans import FEWEST_SPANS, Spans, excess, mean_difference
+from coordinator.services.releasing.spans import FEWEST_SPANS, Spans, excess, mean_difference
 
 SPAN = st.tuples(st.integers(1, 10_000), st.floats(-50, 50, allow_nan=False))
 

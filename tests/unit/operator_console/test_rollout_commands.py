@@ -56,6 +56,7 @@ def test_what_is_no_release_is_refused_before_anybody_is_asked(bandwatch: Bandwa
 
 
 def observer(**reported: Any) -> admin.Observer:
+    now = datetime.now(UTC)
     refused = reported.pop("refused", [])
     return admin.Observer(
         name="observers/roof",

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from coordinator.registry.entities import Cell, Observer, Release, ReleaseState, Trust
 from coordinator.registry.rollouts import RolloutMember
-from coordinator.services.releases import ON_THE_WAY, Target
+from coordinator.services.releasing.releases import ON_THE_WAY, Target
 
 _MAY_PASS: Final = frozenset(
     {

@@ -12,7 +12,7 @@ from bandwatch.errors import FailedPreconditionError
 from bandwatch.spectrogram.bands import FRAME_SECONDS, TARGET_FRAMES
 from coordinator.registry.entities import Observer, Purpose, Segment, Trust
 from coordinator.registry.policies import HealthFinding, ObserverHealth
-from coordinator.services import incidents
+from coordinator.services.detection import incidents
 
 _MOST_SEGMENTS = 20_000
 

@@ -7,10 +7,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from bandwatch import names
 from coordinator.registry.entities import Model, Release, ReleaseState
-from coordinator.services import releases, rollout_gates, rollout_members
-from coordinator.services.plans import RolloutPlan
-from coordinator.services.publisher import Publisher
-from coordinator.services.releases import ON_THE_WAY, Target
+from coordinator.services.releasing import releases, rollout_gates, rollout_members
+from coordinator.services.releasing.plans import RolloutPlan
+from coordinator.services.releasing.publisher import Publisher
+from coordinator.services.releasing.releases import ON_THE_WAY, Target
 
 
 @dataclass

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from bandwatch import names
 from bandwatch.geography import Point
 from coordinator.registry.entities import Band, Cell, Mobility, Observer, Release, ReleaseState
-from coordinator.services import rollouts
+from coordinator.services.releasing import rollouts
 
 LIMIT: Final = 16
 """Cells that one observer is told of, at most: what it may come to before it asks again, in any direction."""

@@ -10,8 +10,8 @@ import structlog
 
 from bandwatch import names
 from coordinator.registry.session import Registry
-from coordinator.services import webhooks
-from coordinator.services.webhooks import Outgoing, RetryRules
+from coordinator.services.detection import webhooks
+from coordinator.services.detection.webhooks import Outgoing, RetryRules
 
 AT_ONCE: Final = 10
 """Messages under way at the same time."""

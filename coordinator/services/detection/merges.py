@@ -13,8 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from coordinator.registry.entities import Band, Cell, Observer
 from coordinator.registry.incidents import Event, EventKind, Incident, IncidentState, Severity
-from coordinator.services import mutes, self_tests, webhooks
-from coordinator.services.health import faulty_observers
+from coordinator.services.detection import mutes, self_tests, webhooks
+from coordinator.services.detection.health import faulty_observers
 
 _MOST_OF_BAND: Final = 2 / 3
 """An event that covers this share of the band may be the receiver's own fault."""

@@ -12,8 +12,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from bandwatch import names
 from bandwatch.errors import AlreadyExistsError, FailedPreconditionError, NotFoundError
 from coordinator.registry.entities import Cell, RunKind, RunSegment, Segment, TrainingRun
-from coordinator.services import cells, gate, models, releases
-from coordinator.services.gate import DataRules
+from coordinator.services import cells
+from coordinator.services.releasing import models, releases
+from coordinator.services.training import gate
+from coordinator.services.training.gate import DataRules
 
 MOST_TEACHERS: Final = 16
 """Teachers that one student chooses among, at most."""

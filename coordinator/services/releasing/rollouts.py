@@ -11,13 +11,20 @@ from bandwatch import names
 from bandwatch.errors import FailedPreconditionError, InvalidArgumentError
 from coordinator.registry.entities import Release, ReleaseState
 from coordinator.registry.rollouts import RolloutMember
-from coordinator.services import models, releases, rollout_evidence, rollout_gates, rollout_members, rollout_stages
-from coordinator.services.plans import RolloutPlan
-from coordinator.services.publisher import Publisher
-from coordinator.services.releases import ON_THE_WAY, Target
-from coordinator.services.rollout_evidence import Looks, Observed, Trial
-from coordinator.services.rollout_gates import Course, Judgement, Verdict
-from coordinator.services.rollout_stages import Changed
+from coordinator.services.releasing import (
+    models,
+    releases,
+    rollout_evidence,
+    rollout_gates,
+    rollout_members,
+    rollout_stages,
+)
+from coordinator.services.releasing.plans import RolloutPlan
+from coordinator.services.releasing.publisher import Publisher
+from coordinator.services.releasing.releases import ON_THE_WAY, Target
+from coordinator.services.releasing.rollout_evidence import Looks, Observed, Trial
+from coordinator.services.releasing.rollout_gates import Course, Judgement, Verdict
+from coordinator.services.releasing.rollout_stages import Changed
 
 _SERVED: Final = (ReleaseState.SHADOW, ReleaseState.CANARY, ReleaseState.ACTIVE)
 _log: Final = structlog.get_logger()

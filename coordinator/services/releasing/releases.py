@@ -13,7 +13,7 @@ from bandwatch.artifacts.manifest import Manifest
 from bandwatch.errors import NotFoundError
 from coordinator.registry.entities import Model, Release, ReleaseState
 from coordinator.services.paging import Page, PageRequest, read_page
-from coordinator.services.publisher import Publisher
+from coordinator.services.releasing.publisher import Publisher
 
 ON_THE_WAY: Final = (ReleaseState.CANDIDATE, ReleaseState.SHADOW, ReleaseState.CANARY)
 """States of a release that is not yet in force."""

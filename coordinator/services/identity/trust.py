@@ -19,8 +19,11 @@ from coordinator.registry.entities import (
     Trust,
 )
 from coordinator.registry.policies import ObserverHealth
-from coordinator.services import certificates, observers, orders, releases
-from coordinator.services.gate import DataRules
+from coordinator.services.fleet import observers
+from coordinator.services.identity import certificates
+from coordinator.services.releasing import releases
+from coordinator.services.training import orders
+from coordinator.services.training.gate import DataRules
 
 MOST_LISTED = 1000
 _log = structlog.get_logger()

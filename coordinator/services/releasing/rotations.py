@@ -11,8 +11,8 @@ from bandwatch.artifacts.signing import OnlineKeyFiles, load_key, new_key
 from bandwatch.identity.private_files import write_private
 from coordinator.registry.callers import current_caller, host_caller
 from coordinator.registry.session import Registry
-from coordinator.services import release_metadata
-from coordinator.services.publisher import Publisher
+from coordinator.services.releasing import release_metadata
+from coordinator.services.releasing.publisher import Publisher
 
 NEXT: Final = "next-"
 """What a key file is called until the root that names its key is in force."""

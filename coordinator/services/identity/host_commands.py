@@ -12,7 +12,7 @@ from bandwatch.identity.keyring import begin_exchange, finish_exchange, load_key
 from bandwatch.identity.private_files import write_private
 from coordinator.registry.callers import Role, current_caller, host_caller
 from coordinator.registry.session import Registry
-from coordinator.services import certificates, join_tokens, operators
+from coordinator.services.identity import certificates, join_tokens, operators
 from coordinator.settings import CoordinatorSettings
 
 

@@ -11,10 +11,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from coordinator.registry.entities import Observer, Release, ReleaseState
 from coordinator.registry.rollouts import RolloutMember, ScoreReport, StatisticsReport
-from coordinator.services import rollout_members
-from coordinator.services.releases import Target
-from coordinator.services.rollout_gates import Evidence
-from coordinator.services.spans import Difference, Spans, excess, mean_difference
+from coordinator.services.releasing import rollout_members
+from coordinator.services.releasing.releases import Target
+from coordinator.services.releasing.rollout_gates import Evidence
+from coordinator.services.releasing.spans import Difference, Spans, excess, mean_difference
 
 _SCORED = ScoreReport.windows - ScoreReport.unscored_windows
 

@@ -13,7 +13,8 @@ from bandwatch.identity.keyring import Keyring
 from coordinator.registry.callers import Role
 from coordinator.registry.entities import Mobility, Observer, Trust
 from coordinator.registry.identities import Certificate, JoinToken
-from coordinator.services import certificates, join_tokens, observers
+from coordinator.services.fleet import observers
+from coordinator.services.identity import certificates, join_tokens
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from bandwatch.spectrogram.bands import FRAME_SECONDS
 from coordinator.registry.entities import Observer, Trust
 from coordinator.registry.policies import HealthFinding, ObserverHealth
 from coordinator.registry.rollouts import ScoreReport, StatisticsReport
-from coordinator.services.comparison import Judged, Past, Reading, judge
+from coordinator.services.detection.comparison import Judged, Past, Reading, judge
 from coordinator.services.paging import Page, PageRequest, read_page
 
 LATELY: Final = timedelta(minutes=3)

@@ -18,7 +18,7 @@ from bandwatch.artifacts.release_roots import SNAPSHOT, TARGETS, TIMESTAMP, Rele
 from bandwatch.artifacts.signing import OnlineKeyFiles
 from bandwatch.errors import NotFoundError
 from coordinator.registry.entities import Release, ReleaseState
-from coordinator.services import release_metadata as metadata
+from coordinator.services.releasing import release_metadata as metadata
 
 ROOT_WARNING: Final = timedelta(days=60)
 KEPT_AFTER_ITS_END: Final = timedelta(days=30)

@@ -9,8 +9,8 @@ from typing import Final
 
 from scipy.special import betaincinv
 
-from coordinator.services.plans import RolloutPlan
-from coordinator.services.spans import Difference
+from coordinator.services.releasing.plans import RolloutPlan
+from coordinator.services.releasing.spans import Difference
 
 CONFIDENCE: Final = 0.95
 """Of every one-sided bound."""

@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from bandwatch import names
 from bandwatch.errors import AlreadyExistsError, FailedPreconditionError, NotFoundError
 from coordinator.registry.incidents import Delivery, DeliveryState, Incident, Severity, Webhook
-from coordinator.services import incidents
+from coordinator.services.detection import incidents
 from coordinator.services.paging import Page, PageRequest, read_page
 
 Happening = Literal["opened", "escalated", "ended"]

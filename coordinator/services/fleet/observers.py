@@ -13,9 +13,11 @@ from bandwatch.errors import AlreadyExistsError, ConflictError, FailedPreconditi
 from coordinator.registry.entities import Band, Cell, Mobility, Observer, Release, Trust
 from coordinator.registry.incidents import SelfTest
 from coordinator.registry.policies import CaptureOrder
-from coordinator.services import captures, neighbours, rollouts, self_tests
-from coordinator.services.neighbours import Neighbour
+from coordinator.services.detection import self_tests
+from coordinator.services.fleet import captures, neighbours
+from coordinator.services.fleet.neighbours import Neighbour
 from coordinator.services.paging import Page, PageRequest, read_page
+from coordinator.services.releasing import rollouts
 
 DEFAULT_TRAINING_TARGET = timedelta(minutes=5)
 """Local data that a student needs (seed paper, section 5: five minutes)."""

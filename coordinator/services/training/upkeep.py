@@ -9,9 +9,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from bandwatch import names
 from bandwatch.errors import BandwatchError
 from coordinator.registry.policies import Policy
-from coordinator.services import captures, orders, standings
-from coordinator.services.gate import DataRules
-from coordinator.services.schedule import Capture, Decision, Train, Wait, decide
+from coordinator.services.fleet import captures
+from coordinator.services.training import orders, standings
+from coordinator.services.training.gate import DataRules
+from coordinator.services.training.schedule import Capture, Decision, Train, Wait, decide
 
 _MOST_REMARKS = 5
 _log = structlog.get_logger()

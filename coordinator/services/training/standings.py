@@ -13,11 +13,11 @@ from coordinator.registry.entities import Cell, Model, Observer, Release, Releas
 from coordinator.registry.entities import TrainingRun as Run
 from coordinator.registry.incidents import Incident
 from coordinator.registry.policies import CaptureOrder, HealthFinding, ObserverHealth, Policy
-from coordinator.services import drift, gate, policies
-from coordinator.services.releases import ON_THE_WAY
-from coordinator.services.runs import OPEN
-from coordinator.services.schedule import CellStanding, ObserverStanding, need_of
-from coordinator.services.stages import present
+from coordinator.services.releasing.releases import ON_THE_WAY
+from coordinator.services.training import drift, gate, policies
+from coordinator.services.training.runs import OPEN
+from coordinator.services.training.schedule import CellStanding, ObserverStanding, need_of
+from coordinator.services.training.stages import present
 
 TRAINING_SHARE: Final = 0.8
 """Of an observer's budget for a day, the rest is for evidence alone."""

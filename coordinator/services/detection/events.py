@@ -11,7 +11,7 @@ from bandwatch import names
 from bandwatch.errors import InvalidArgumentError, NotFoundError
 from coordinator.registry.entities import Cell
 from coordinator.registry.incidents import Event, EventKind, Incident, SelfTest, Severity
-from coordinator.services import merges, self_tests
+from coordinator.services.detection import merges, self_tests
 from coordinator.services.refusals import Refused
 
 

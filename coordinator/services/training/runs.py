@@ -4,7 +4,7 @@ import secrets
 from datetime import timedelta
 from typing import Any, Final
 
-from sqlalchemy import and_, func, or_, select, text, tuple_, update
+from sqlalchemy import and_, func, or_, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bandwatch import names
@@ -18,9 +18,9 @@ from coordinator.registry.entities import (
     Segment,
     TrainingRun,
 )
-from coordinator.services import models
-from coordinator.services.orders import StudentOrder, order_of
 from coordinator.services.paging import Page, PageRequest, read_page
+from coordinator.services.releasing import models
+from coordinator.services.training.orders import StudentOrder, order_of
 
 LONGEST: Final = timedelta(hours=6)
 """A run that was given no deadline has this long from its first claim."""
@@ -262,11 +262,6 @@ async def mark_published(session: AsyncSession, run_id: str) -> None:
 async def unpublish(session: AsyncSession, run_id: str) -> None:
     """Take back that workers have heard of a run, because the broker did not take the message."""
     await session.execute(update(TrainingRun).where(TrainingRun.id == run_id).values(published_at=None))
-
-
-async def try_scheduler_lock(session: AsyncSession) -> bool:
-    """Tell whether this transaction is the one that may sweep; others leave the sweep to it."""
-    return bool(await session.scalar(text("SELECT pg_try_advisory_xact_lock(hashtext('training sweep'))")))
 
 
 async def get(session: AsyncSession, run_id: str) -> TrainingRun:

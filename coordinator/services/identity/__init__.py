@@ -1,0 +1,1 @@
+"""Who may take part: certificates, join tokens, operators, and what an observer is trusted with."""

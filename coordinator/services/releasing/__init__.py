@@ -1,0 +1,1 @@
+"""How a model becomes a release, and a release comes into force and back."""
