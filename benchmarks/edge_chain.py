@@ -39,8 +39,8 @@ from bandwatch.artifacts.manifest import (
     ScoreTable,
     TensorEntry,
 )
-from bandwatch.lte.cell import CellConfig, SimulatedCell
-from bandwatch.lte.channel import ChannelConfig
+from bandwatch.lte.downlink.cell import CellConfig, SimulatedCell
+from bandwatch.lte.radio.channel import ChannelConfig
 from bandwatch.spectrogram.bands import FRAME_BINS, FRAME_SECONDS, WINDOW_FRAMES, Band
 from bandwatch.spectrogram.resampling import Resampler
 from bandwatch.spectrogram.samples import decode_samples, encode_samples

@@ -17,10 +17,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
-from bandwatch.lte.network_description import describe_network
-from bandwatch.lte.network_frames import scene_frames
-from bandwatch.lte.network_samples import SceneSamples
-from bandwatch.lte.network_scene import Scene, SceneBuilder
+from bandwatch.lte.network.description import describe_network
+from bandwatch.lte.network.frames import scene_frames
+from bandwatch.lte.network.samples import SceneSamples
+from bandwatch.lte.network.scene import Scene, SceneBuilder
 from bandwatch.spectrogram.bands import FRAME_SECONDS, Band
 from bandwatch.spectrogram.frames import DEFAULT_REFERENCE_DB, FrameMaker, encode_frames
 

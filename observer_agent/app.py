@@ -10,7 +10,7 @@ from pathlib import Path
 from bandwatch.errors import FailedPreconditionError, InvalidArgumentError
 from bandwatch.identity.identity_files import load_identity
 from bandwatch.logs import configure_logs
-from bandwatch.lte.anomalies import AnomalyMixer, parse_timetable
+from bandwatch.lte.anomalies.timetable import AnomalyMixer, parse_timetable
 from observer_agent.agent.loop import Agent, Source
 from observer_agent.detection.inspection import Inspection
 from observer_agent.models.store import ModelStore

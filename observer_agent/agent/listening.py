@@ -9,7 +9,7 @@ from typing import Final
 import structlog
 
 from bandwatch.errors import InvalidArgumentError
-from bandwatch.lte.anomalies import AnomalyMixer
+from bandwatch.lte.anomalies.timetable import AnomalyMixer
 from observer_agent.agent.event_keeping import EventKeeper
 from observer_agent.agent.keeping import Keeper
 from observer_agent.agent.navigation import Navigator

@@ -13,7 +13,7 @@ import structlog
 
 from bandwatch.artifacts.ladder import rung_of
 from bandwatch.errors import BandwatchError
-from bandwatch.lte.anomalies import AnomalyMixer
+from bandwatch.lte.anomalies.timetable import AnomalyMixer
 from bandwatch.spectrogram.bands import FRAME_SECONDS
 from observer_agent.agent.adoption import Adoption
 from observer_agent.agent.convergence import Convergence

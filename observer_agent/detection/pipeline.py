@@ -7,7 +7,7 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
-from bandwatch.lte.anomalies import AnomalyMixer
+from bandwatch.lte.anomalies.timetable import AnomalyMixer
 from bandwatch.spectrogram.bands import FRAME_BINS, FRAME_SECONDS, Band
 from bandwatch.spectrogram.frames import DEFAULT_REFERENCE_DB, FrameMaker, encode_frames
 from bandwatch.spectrogram.quality import clipped_share

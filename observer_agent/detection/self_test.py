@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bandwatch.errors import InvalidArgumentError
-from bandwatch.lte.anomalies import Anomaly, AnomalyMixer
+from bandwatch.lte.anomalies.timetable import Anomaly, AnomalyMixer
 from bandwatch.spectrogram.bands import Band
 from observer_agent.receivers.blocks import Receiver
 

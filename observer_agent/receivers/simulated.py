@@ -9,8 +9,8 @@ from typing import Annotated, Final, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from bandwatch.lte.cell import CellConfig, SimulatedCell
-from bandwatch.lte.channel import ChannelConfig
+from bandwatch.lte.downlink.cell import CellConfig, SimulatedCell
+from bandwatch.lte.radio.channel import ChannelConfig
 from observer_agent.receivers.blocks import BLOCK_SECONDS, Block
 from observer_agent.receivers.json_files import read_json_file
 

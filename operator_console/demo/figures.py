@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bandwatch.lte.anomalies import Anomaly
+from bandwatch.lte.anomalies.timetable import Anomaly
 from bandwatch.spectrogram.bands import FRAME_BINS, FRAME_SECONDS, INPUT_FRAMES, TARGET_FRAMES, WINDOW_FRAMES
 from bandwatch.spectrogram.scoring import STANDING_WINDOWS
 

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-from bandwatch.lte.anomalies import Anomaly
+from bandwatch.lte.anomalies.timetable import Anomaly
 
 Mobility = Literal["static", "walking", "driving"]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import median_high
 
 from bandwatch.errors import FailedPreconditionError, NotFoundError
-from bandwatch.lte.anomalies import KINDS, Anomaly
+from bandwatch.lte.anomalies.timetable import KINDS, Anomaly
 from bandwatch.spectrogram.samples import item_bytes
 from operator_console.demo.plan import BandPlan, CellPlan, DemoPlan, ObserverPlan, Training, bursts
 

@@ -4,7 +4,7 @@ import json
 from itertools import product
 from pathlib import Path
 
-from bandwatch.lte.anomalies import KINDS
+from bandwatch.lte.anomalies.timetable import KINDS
 from operator_console.demo.plan import BandPlan, CellPlan, DemoPlan, Mobility, ObserverPlan, Training, bursts
 
 BANDS = {"b880": 881.5e6, "b750": 751.0e6}

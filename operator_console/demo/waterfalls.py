@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from bandwatch.lte.anomalies import Anomaly
+from bandwatch.lte.anomalies.timetable import Anomaly
 from bandwatch.spectrogram.bands import CODE_STEP_DB, FRAME_SECONDS, INPUT_FRAMES, TARGET_FRAMES
 from operator_console.demo.figures import Inspected
 

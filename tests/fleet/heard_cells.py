@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from bandwatch.artifacts.blobs import BlobStore
 from bandwatch.artifacts.manifest import Manifest, ModelContent, TensorEntry
-from bandwatch.lte.anomalies import Anomaly, AnomalyMixer
-from bandwatch.lte.cell import CellConfig, SimulatedCell
-from bandwatch.lte.channel import ChannelConfig
+from bandwatch.lte.anomalies.timetable import Anomaly, AnomalyMixer
+from bandwatch.lte.downlink.cell import CellConfig, SimulatedCell
+from bandwatch.lte.radio.channel import ChannelConfig
 from bandwatch.spectrogram.bands import Band
 from observer_agent.agent.event_keeping import EventKeeper
 from observer_agent.agent.keeping import Keeper

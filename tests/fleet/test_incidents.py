@@ -6,7 +6,7 @@ from typing import Final
 
 import pytest
 
-from bandwatch.lte.anomalies import Anomaly
+from bandwatch.lte.anomalies.timetable import Anomaly
 from bandwatch.wire.convert import to_moment
 from bandwatch.wire.v1 import incident_pb2
 from observer_agent.settings import AgentSettings

@@ -40,11 +40,11 @@ class DetectionOptions:
     """What is compared.
 
     Attributes:
-        kinds: Kinds of anomalies (`bandwatch.lte.anomalies.KINDS`).
+        kinds: Kinds of anomalies (`bandwatch.lte.anomalies.kinds.KINDS`).
         sirs_db: Power of the cell over that of the interference.
         local_s: Seconds at the beginning of each recording that students are fitted on.
         families: Families of students, and "auto" for the one that a student's recipe takes.
-        offset_hz: Where interference lies (`bandwatch.lte.anomalies.Anomaly`).
+        offset_hz: Where interference lies (`bandwatch.lte.anomalies.timetable.Anomaly`).
         teacher_epochs: Most epochs of the teacher.
         seed: Deals blocks of time to folds, orders windows, and makes anomalies.
     """

@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from bandwatch.errors import InvalidArgumentError
-from bandwatch.lte.anomalies import KINDS, Anomaly, AnomalyMixer
-from bandwatch.lte.kinds import DOWN_SHARES, POWER_STEPS_DB, is_visible
+from bandwatch.lte.anomalies.kinds import DOWN_SHARES, POWER_STEPS_DB, is_visible
+from bandwatch.lte.anomalies.timetable import KINDS, Anomaly, AnomalyMixer
 from bandwatch.spectrogram.bands import FRAME_SECONDS, INPUT_FRAMES
 from training_worker.evaluation.recordings import Recording, frames_in
 
@@ -34,9 +34,9 @@ class Injected:
     """An anomaly to mix in.
 
     Attributes:
-        kind: One of `bandwatch.lte.anomalies.KINDS`.
+        kind: One of `bandwatch.lte.anomalies.kinds.KINDS`.
         sir_db: Power of the cell over that of the interference; None for kinds that add none.
-        offset_hz: As in `bandwatch.lte.anomalies.Anomaly`.
+        offset_hz: As in `bandwatch.lte.anomalies.timetable.Anomaly`.
         seed: Makes random symbols and the places of sudden beginnings.
     """
 

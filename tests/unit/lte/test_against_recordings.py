@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from bandwatch.lte.network import parse_network
+from bandwatch.lte.network.network import parse_network
 from bandwatch.spectrogram.bands import Band
 from bandwatch.spectrogram.frames import DEFAULT_REFERENCE_DB, FrameMaker, decode_frames
 from bandwatch.spectrogram.samples import decode_samples

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from bandwatch.errors import InvalidArgumentError
-from bandwatch.lte.anomalies import KINDS, Anomaly, AnomalyMixer, parse_timetable
-from bandwatch.lte.cell import CellConfig, SimulatedCell
-from bandwatch.lte.channel import ChannelConfig
+from bandwatch.lte.anomalies.timetable import KINDS, Anomaly, AnomalyMixer, parse_timetable
+from bandwatch.lte.downlink.cell import CellConfig, SimulatedCell
+from bandwatch.lte.radio.channel import ChannelConfig
 
 RATE_HZ = 7.68e6
 WIDTHS_HZ = {

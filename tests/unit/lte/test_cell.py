@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from bandwatch.errors import InvalidArgumentError
-from bandwatch.lte.cell import CellConfig, SimulatedCell
-from bandwatch.lte.channel import ChannelConfig
+from bandwatch.lte.downlink.cell import CellConfig, SimulatedCell
+from bandwatch.lte.radio.channel import ChannelConfig
 from bandwatch.spectrogram.bands import FRAME_SECONDS, Band
 from bandwatch.spectrogram.frames import FrameMaker
 from bandwatch.spectrogram.samples import decode_samples

@@ -9,8 +9,8 @@ import pytest
 import scipy.special
 
 from bandwatch.errors import InvalidArgumentError
-from bandwatch.lte.channel import MOBILITIES, Channel, ChannelConfig
-from bandwatch.lte.fading import PROFILES
+from bandwatch.lte.radio.channel import MOBILITIES, Channel, ChannelConfig
+from bandwatch.lte.radio.fading import PROFILES
 
 CONFIG = ChannelConfig("driving", signal_to_noise_db=20, carrier_hz=880e6, shadowing_db=0)
 SUBCARRIERS_HZ = 15e3 * np.concatenate([np.arange(-150, 0), np.arange(1, 151)])

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bandwatch.lte.control import ControlRegion
-from bandwatch.lte.downlink_config import CellConfig
-from bandwatch.lte.subframes import subframe_pattern
+from bandwatch.lte.downlink.config import CellConfig
+from bandwatch.lte.downlink.control import ControlRegion
+from bandwatch.lte.downlink.subframes import subframe_pattern
 
 ACKNOWLEDGEMENTS = ["2100021000", "0100101001", "0001000010", "1000000011", "0000000011", "0000000010", "1100011001"]
 """The factor m_i by TDD configuration and subframe number (table 6.9-1)."""

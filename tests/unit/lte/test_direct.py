@@ -9,21 +9,21 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from bandwatch.errors import InvalidArgumentError
-from bandwatch.lte.anomalies import Anomaly
-from bandwatch.lte.direct import DirectFrames
-from bandwatch.lte.direct_anomalies import FrameLevels, FramesWithAnomalies
-from bandwatch.lte.direct_bins import FULL_SPECTRUM, BandBins, band_bins
-from bandwatch.lte.direct_downlink import DownlinkPowers, downlink_pattern, downlink_templates
-from bandwatch.lte.direct_energy import SymbolPowers
-from bandwatch.lte.direct_geometry import PERIOD_FRAMES, FrameGeometry, symbol_edges_s
-from bandwatch.lte.direct_mean import BLOCK_FRAMES, FramePowers, Heard, MeanFrames
-from bandwatch.lte.direct_speckle import Speckle
-from bandwatch.lte.direct_way import SteadyWay
-from bandwatch.lte.downlink import Downlink
-from bandwatch.lte.downlink_config import CellConfig
-from bandwatch.lte.level import LevelMeter
+from bandwatch.lte.anomalies.level import LevelMeter
+from bandwatch.lte.anomalies.timetable import Anomaly
+from bandwatch.lte.direct.anomalies import FrameLevels, FramesWithAnomalies
+from bandwatch.lte.direct.bins import FULL_SPECTRUM, BandBins, band_bins
+from bandwatch.lte.direct.downlink import DownlinkPowers, downlink_pattern, downlink_templates
+from bandwatch.lte.direct.energy import SymbolPowers
+from bandwatch.lte.direct.frames import DirectFrames
+from bandwatch.lte.direct.geometry import PERIOD_FRAMES, FrameGeometry, symbol_edges_s
+from bandwatch.lte.direct.mean import BLOCK_FRAMES, FramePowers, Heard, MeanFrames
+from bandwatch.lte.direct.speckle import Speckle
+from bandwatch.lte.direct.way import SteadyWay
+from bandwatch.lte.downlink.config import CellConfig
+from bandwatch.lte.downlink.plan import Service
+from bandwatch.lte.downlink.signal import Downlink
 from bandwatch.lte.numerology import Numerology
-from bandwatch.lte.plan import Service
 from bandwatch.spectrogram.bands import FRAME_BINS, FRAME_SECONDS, Band
 from bandwatch.spectrogram.frames import DEFAULT_REFERENCE_DB, FrameMaker
 

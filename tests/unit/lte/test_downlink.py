@@ -10,11 +10,11 @@ import scipy.signal
 from numpy.typing import NDArray
 
 from bandwatch.errors import InvalidArgumentError
-from bandwatch.lte.downlink import Downlink
-from bandwatch.lte.downlink_config import CellConfig
-from bandwatch.lte.downlink_energy import ALMOST_BLANK, VARIANTS
+from bandwatch.lte.downlink.config import CellConfig
+from bandwatch.lte.downlink.energy import ALMOST_BLANK, VARIANTS
+from bandwatch.lte.downlink.plan import Service
+from bandwatch.lte.downlink.signal import Downlink
 from bandwatch.lte.numerology import Numerology
-from bandwatch.lte.plan import Service
 from bandwatch.lte.sequences import secondary_synchronisation
 
 FFT_SIZES = {6: 128, 15: 256, 25: 512, 50: 1024}

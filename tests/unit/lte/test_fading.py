@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.special
 
-from bandwatch.lte.fading import PROFILES, DelayProfile, Fading
+from bandwatch.lte.radio.fading import PROFILES, DelayProfile, Fading
 
 TIMES_S = np.arange(560) * 40e-3 / 560
 SUBCARRIERS_HZ = 15e3 * np.concatenate([np.arange(-150, 0), np.arange(1, 151)])

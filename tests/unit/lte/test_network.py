@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from bandwatch.errors import InvalidArgumentError, NotFoundError
-from bandwatch.lte.anomalies import Anomaly
-from bandwatch.lte.network import Network, paper_network, parse_network, read_network
-from bandwatch.lte.network_load import DAY_S, WEEK_S, DailyLoad
-from bandwatch.lte.network_place import Track
+from bandwatch.lte.anomalies.timetable import Anomaly
+from bandwatch.lte.network.load import DAY_S, WEEK_S, DailyLoad
+from bandwatch.lte.network.network import Network, paper_network, parse_network, read_network
+from bandwatch.lte.network.place import Track
 from bandwatch.spectrogram.bands import FRAME_SECONDS, Band
 from bandwatch.spectrogram.frames import DEFAULT_REFERENCE_DB, FrameMaker
 

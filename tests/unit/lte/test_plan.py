@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from bandwatch.lte.downlink import Downlink
-from bandwatch.lte.downlink_config import CellConfig
-from bandwatch.lte.downlink_energy import ALMOST_BLANK, VARIANTS
-from bandwatch.lte.plan import Service
+from bandwatch.lte.downlink.config import CellConfig
+from bandwatch.lte.downlink.energy import ALMOST_BLANK, VARIANTS
+from bandwatch.lte.downlink.plan import Service
+from bandwatch.lte.downlink.signal import Downlink
 
 FULL = 1.0
 CELLS: list[dict[str, Any]] = [

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bandwatch.errors import InvalidArgumentError
-from bandwatch.lte.channel import ChannelConfig
-from bandwatch.lte.propagation import Shadowing, level_dbfs, noise_dbm, path_loss_db, received_level_dbm
+from bandwatch.lte.radio.channel import ChannelConfig
+from bandwatch.lte.radio.propagation import Shadowing, level_dbfs, noise_dbm, path_loss_db, received_level_dbm
 
 FAR_APART_M = np.arange(0.0, 40_000 * 997.0, 997.0)
 

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from bandwatch.errors import InvalidArgumentError
-from bandwatch.lte.downlink_config import CellConfig
-from bandwatch.lte.subframes import Role, subframe_pattern
+from bandwatch.lte.downlink.config import CellConfig
+from bandwatch.lte.downlink.subframes import Role, subframe_pattern
 
 UPLINK = [{2, 3, 4, 7, 8, 9}, {2, 3, 7, 8}, {2, 7}, {2, 3, 4}, {2, 3}, {2}, {2, 3, 4, 7, 8}]
 """Uplink subframes by TDD configuration (table 4.2-2)."""

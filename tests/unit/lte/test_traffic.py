@@ -7,9 +7,9 @@ import pytest
 from numpy.typing import NDArray
 
 from bandwatch.errors import InvalidArgumentError
-from bandwatch.lte.downlink_config import CellConfig
-from bandwatch.lte.subframes import subframe_pattern
-from bandwatch.lte.traffic import Schedule, Traffic
+from bandwatch.lte.downlink.config import CellConfig
+from bandwatch.lte.downlink.subframes import subframe_pattern
+from bandwatch.lte.downlink.traffic import Schedule, Traffic
 
 
 def traffic(load: float, resource_blocks: int = 25, seed: int = 5, **changes: Any) -> Traffic:

@@ -12,17 +12,17 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from bandwatch.lte.anomalies import Anomaly, AnomalyMixer
-from bandwatch.lte.direct_anomalies import FramesWithAnomalies
-from bandwatch.lte.direct_speckle import Speckle
-from bandwatch.lte.effects import filter_taps
-from bandwatch.lte.kinds import DOWN_SHARES, KINDS
-from bandwatch.lte.network_description import describe_network
-from bandwatch.lte.network_frames import mean_frames, scene_bins
-from bandwatch.lte.network_samples import SceneSamples
-from bandwatch.lte.network_scene import Scene, SceneBuilder
-from bandwatch.lte.plan import Service
-from bandwatch.lte.uplink_energy import Transmission
+from bandwatch.lte.anomalies.effects import filter_taps
+from bandwatch.lte.anomalies.kinds import DOWN_SHARES, KINDS
+from bandwatch.lte.anomalies.timetable import Anomaly, AnomalyMixer
+from bandwatch.lte.direct.anomalies import FramesWithAnomalies
+from bandwatch.lte.direct.speckle import Speckle
+from bandwatch.lte.downlink.plan import Service
+from bandwatch.lte.network.description import describe_network
+from bandwatch.lte.network.frames import mean_frames, scene_bins
+from bandwatch.lte.network.samples import SceneSamples
+from bandwatch.lte.network.scene import Scene, SceneBuilder
+from bandwatch.lte.uplink.energy import Transmission
 from bandwatch.spectrogram.bands import FRAME_SECONDS, Band
 from bandwatch.spectrogram.frames import FrameMaker
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from bandwatch.errors import InvalidArgumentError
 from bandwatch.lte.numerology import Numerology
-from bandwatch.lte.uplink import SimulatedUplink, Transmission, Uplink, UplinkConfig
+from bandwatch.lte.uplink.signal import SimulatedUplink, Transmission, Uplink, UplinkConfig
 
 CONFIG = UplinkConfig(cell_identity=7)
 IDLE = replace(CONFIG, load=0.0)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bandwatch.errors import InvalidArgumentError
-from bandwatch.lte.uplink_layout import control_block, lay_out_uplink
+from bandwatch.lte.uplink.layout import control_block, lay_out_uplink
 
 TABLE_4_2_2 = ("DSUUUDSUUU", "DSUUDDSUUD", "DSUDDDSUDD", "DSUUUDDDDD", "DSUUDDDDDD", "DSUDDDDDDD", "DSUUUDSUUD")
 

@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from bandwatch.lte.uplink_sequences import (
+from bandwatch.lte.uplink.sequences import (
     PREAMBLE_LENGTH,
     cyclic_shifts,
     preamble_blocks,

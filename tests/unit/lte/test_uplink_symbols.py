@@ -7,10 +7,10 @@ import pytest
 from numpy.typing import NDArray
 
 from bandwatch.lte.numerology import Numerology
-from bandwatch.lte.uplink_energy import Sending, Transmission, received_energies
-from bandwatch.lte.uplink_schedule import Places
-from bandwatch.lte.uplink_sequences import preamble_spectrum, reference_sequence
-from bandwatch.lte.uplink_symbols import UplinkSymbols, modulate, subcarrier_hz
+from bandwatch.lte.uplink.energy import Sending, Transmission, received_energies
+from bandwatch.lte.uplink.schedule import Places
+from bandwatch.lte.uplink.sequences import preamble_spectrum, reference_sequence
+from bandwatch.lte.uplink.symbols import UplinkSymbols, modulate, subcarrier_hz
 
 NUMEROLOGY = Numerology(25)
 DELAYS_S = np.array([0.0, 1.5e-6])

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from bandwatch.lte.uplink_traffic import Grants, UplinkTraffic, transform_widths
+from bandwatch.lte.uplink.traffic import Grants, UplinkTraffic, transform_widths
 
 
 def traffic(load: float, blocks: int = 23, users: int = 30) -> UplinkTraffic:

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from bandwatch.lte.uplink_users import UplinkUsers
+from bandwatch.lte.uplink.users import UplinkUsers
 
 BLOCKS_HZ = np.arange(-12.0, 13.0) * 180e3
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bandwatch.lte.anomalies import Anomaly, AnomalyMixer
+from bandwatch.lte.anomalies.timetable import Anomaly, AnomalyMixer
 from bandwatch.spectrogram.bands import FRAME_BINS, FRAME_SECONDS, INPUT_FRAMES, TARGET_FRAMES, WINDOW_FRAMES, Band
 from bandwatch.spectrogram.frames import DEFAULT_REFERENCE_DB, FrameMaker, encode_frames
 from bandwatch.spectrogram.windows import cut_windows

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from bandwatch.lte.anomalies import Anomaly, AnomalyMixer
+from bandwatch.lte.anomalies.timetable import Anomaly, AnomalyMixer
 from bandwatch.spectrogram.bands import Band
 from bandwatch.spectrogram.samples import encode_samples
 from observer_agent.detection.detector import DetectionOptions, ScoredWindows

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bandwatch.lte.cell import CellConfig, SimulatedCell
-from bandwatch.lte.channel import ChannelConfig
-from bandwatch.lte.kinds import DOWN_SHARES, KEYED_WIDTH_HZ, KINDS, OFDM_WIDTHS_HZ, silent_stretches_hz
+from bandwatch.lte.anomalies.kinds import DOWN_SHARES, KEYED_WIDTH_HZ, KINDS, OFDM_WIDTHS_HZ, silent_stretches_hz
+from bandwatch.lte.downlink.cell import CellConfig, SimulatedCell
+from bandwatch.lte.radio.channel import ChannelConfig
 from bandwatch.spectrogram.bands import FRAME_BINS, Band
 from bandwatch.spectrogram.samples import decode_samples
 from observer_agent.detection.event_shapes import Evidence, Normal, Shape, severity_of, shape_of

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from bandwatch.errors import InvalidArgumentError
-from bandwatch.lte.cell import CellConfig
+from bandwatch.lte.downlink.cell import CellConfig
 from bandwatch.spectrogram.samples import decode_samples
 from observer_agent.receivers.blocks import Block
 from observer_agent.receivers.pacing import paced

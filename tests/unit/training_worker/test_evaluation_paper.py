@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bandwatch.errors import InvalidArgumentError
-from bandwatch.lte.network import paper_network, parse_network
+from bandwatch.lte.network.network import paper_network, parse_network
 from training_worker.evaluation.paper import __main__
 from training_worker.evaluation.paper.cells import FIGURE_8
 from training_worker.evaluation.paper.experiments import EXPERIMENTS

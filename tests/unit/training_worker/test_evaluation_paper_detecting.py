@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bandwatch.lte.kinds import DOWN_SHARES, KEYED_WIDTH_HZ, KINDS, OFDM_WIDTHS_HZ
+from bandwatch.lte.anomalies.kinds import DOWN_SHARES, KEYED_WIDTH_HZ, KINDS, OFDM_WIDTHS_HZ
 from tests.unit.training_worker.test_evaluation_paper import network_text
 from training_worker.evaluation.injection import LATEST_FRAMES, STANDING, SUDDEN
 from training_worker.evaluation.paper.detecting import FIRST, LEAD_S, Case, windows_of_case

@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from bandwatch.lte.network import Network, paper_network, parse_network
+from bandwatch.lte.network.network import Network, paper_network, parse_network
 from tests.unit.training_worker.test_evaluation_paper import network_text
 from training_worker.evaluation.paper.places import places_of
 from training_worker.evaluation.paper.plan import DAY_HOURS, NIGHT_HOURS, TEST_DAY, TRAINING_DAY, Plan

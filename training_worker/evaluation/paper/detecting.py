@@ -7,8 +7,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from bandwatch.lte.anomalies import Anomaly
-from bandwatch.lte.kinds import DOWN_SHARES, KEYED_WIDTH_HZ, OFDM_WIDTHS_HZ, POWER_STEPS_DB
+from bandwatch.lte.anomalies.kinds import DOWN_SHARES, KEYED_WIDTH_HZ, OFDM_WIDTHS_HZ, POWER_STEPS_DB
+from bandwatch.lte.anomalies.timetable import Anomaly
 from bandwatch.spectrogram.bands import CODE_STEP_DB, FRAME_SECONDS, INPUT_FRAMES
 from bandwatch.spectrogram.windows import cut_windows
 from training_worker.evaluation.injection import DOWN_FLOOR_DB, STANDING, SUDDEN, sudden_windows

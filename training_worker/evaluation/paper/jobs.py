@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar, cast
 import numpy as np
 import numpy.typing as npt
 
-from bandwatch.lte.network import paper_network, read_network
+from bandwatch.lte.network.network import paper_network, read_network
 from training_worker.evaluation.paper.scenes import Listener
 
 Arrays = dict[str, npt.NDArray[Any]]

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from bandwatch.errors import InvalidArgumentError
-from bandwatch.lte.network import Network
-from bandwatch.lte.network_entries import BandEntry, CellEntry, ObserverEntry
+from bandwatch.lte.network.entries import BandEntry, CellEntry, ObserverEntry
+from bandwatch.lte.network.network import Network
 
 MOVING: Final = ("walking", "driving")
 """Mobilities of observers that do not stay."""

@@ -8,8 +8,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from bandwatch.lte.anomalies import Anomaly
-from bandwatch.lte.network import Network
+from bandwatch.lte.anomalies.timetable import Anomaly
+from bandwatch.lte.network.network import Network
 
 DAY_S: Final = 86_400.0
 """Seconds of a day."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from bandwatch.lte.kinds import KEYED_PHASES, OFDM_WIDTHS_HZ
+from bandwatch.lte.anomalies.kinds import KEYED_PHASES, OFDM_WIDTHS_HZ
 from training_worker.evaluation.paper.detecting import LEAD_S, RATE, Case, Clean, Disturbed
 from training_worker.evaluation.paper.jobs import Arrays, Job
 from training_worker.evaluation.paper.places import Observer

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bandwatch.lte.anomalies import KINDS, Anomaly
+from bandwatch.lte.anomalies.timetable import KINDS, Anomaly
 from bandwatch.spectrogram.bands import FRAME_SECONDS
 from bandwatch.spectrogram.scoring import STANDING_WINDOWS
 from observer_agent.detection.detector import ScoredWindows

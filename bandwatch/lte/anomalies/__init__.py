@@ -1,0 +1,1 @@
+"""Anomalies by timetable, mixed into real or simulated samples."""

@@ -1,0 +1,1 @@
+"""Networks of cells and observers, described by a small file."""

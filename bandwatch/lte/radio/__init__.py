@@ -1,0 +1,1 @@
+"""The way of a signal to a receiver, and streams of samples."""
