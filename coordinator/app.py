@@ -41,7 +41,6 @@ from coordinator.rpc.training import TrainingServicer
 from coordinator.rpc.vigil import Vigil
 from coordinator.rpc.wakeups import Wakeups
 from coordinator.services.detection import health, merges
-from coordinator.services.detection.postings import AT_ONCE, Postman
 from coordinator.services.fleet import statistics
 from coordinator.services.housekeeping import Chore, Housekeeping, try_scheduler_lock
 from coordinator.services.releasing import rollouts
@@ -55,6 +54,10 @@ METADATA_S = 10.0
 """How often the scheduler looks whether metadata of releases must be signed again."""
 SWEEP_S = 1.0
 """How often the scheduler looks for runs that workers must hear of."""
+STRANGERS_CONNECTIONS = 4
+"""Connections to the database for whoever is not known yet: however many call, members keep theirs."""
+GUARDS_CONNECTIONS = 2
+"""Connections to the database for looking after open streams and noting refusals, however busy the others are."""
 
 _log = structlog.get_logger()
 Rotation = Callable[[Registry, Publisher, Path], Awaitable[ReleaseRoot]]
@@ -64,16 +67,19 @@ Rotation = Callable[[Registry, Publisher, Path], Awaitable[ReleaseRoot]]
 async def running(settings: CoordinatorSettings) -> AsyncIterator[Ports]:
     """Serve until the block ends, and give the ports."""
     registry = Registry(settings.sqlalchemy_url(), connections=settings.database_connections)
+    front = Registry(settings.sqlalchemy_url(), connections=STRANGERS_CONNECTIONS)
+    guard = Registry(settings.sqlalchemy_url(), connections=GUARDS_CONNECTIONS)
     notices = Notices(settings.watch_limit)
     broker = Broker(settings.redis_url)
     stopping = asyncio.Event()
     segment_blobs = open_blobs(settings, "segments")
     publisher = make_publisher(settings)
     certificate = ServerCertificate(partial(load_keyring, settings.keys_dir), settings.all_server_names())
-    vigil, refusals = Vigil(registry), RefusalLog(registry)
+    vigil, refusals = Vigil(guard), RefusalLog(guard)
     servicers = Servicers(
         EnrollmentServicer(
             registry,
+            front,
             Membership(
                 lambda: certificate.keyring,
                 timedelta(seconds=settings.certificate_lifetime_s),
@@ -116,7 +122,7 @@ async def running(settings: CoordinatorSettings) -> AsyncIterator[Ports]:
             )
         ),
     )
-    server = Server(Edge(Doorkeeper(registry), vigil, refusals), servicers, certificate)
+    server = Server(Edge(Doorkeeper(registry, front), vigil, refusals), servicers, certificate)
     async with registry.transaction() as session:
         await publisher.prepare(session)
     ports = await server.start(settings.listen, settings.member_listen)
@@ -132,7 +138,8 @@ async def running(settings: CoordinatorSettings) -> AsyncIterator[Ports]:
         await server.stop(STOP_GRACE_S)
         await refusals.say_how_many_more()
         broker.close()
-        await registry.close()
+        for each in (registry, front, guard):
+            await each.close()
 
 
 async def check_blobs(settings: CoordinatorSettings) -> None:
@@ -175,7 +182,7 @@ async def schedule(settings: CoordinatorSettings) -> None:
     registry = Registry(settings.sqlalchemy_url(), connections=2)
     broker = Broker(settings.redis_url)
     postman = make_postman(registry, settings)
-    delivering = asyncio.create_task(deliver_messages(postman, stop))
+    delivering = asyncio.create_task(postman.keep())
     housekeeping = make_housekeeping(registry, settings)
     try:
         _log.info("scheduler sweeps", every_s=SWEEP_S)
@@ -215,21 +222,6 @@ def make_housekeeping(registry: Registry, settings: CoordinatorSettings) -> Hous
             Chore("old statistics", 60.0, lambda s: statistics.forget(s, older_than=kept)),
         ],
     )
-
-
-async def deliver_messages(postman: Postman, stop: asyncio.Event) -> None:
-    """Send what waits for webhooks until told to stop; slow receivers hold up nothing else."""
-    while not stop.is_set():
-        try:
-            tried = await postman.deliver()
-        except UnavailableError as error:
-            _log.warning("messages to webhooks postponed", reason=error.message)
-            tried = 0
-        except Exception:  # noqa: BLE001 - whatever went wrong with one message must not end the rest for good
-            _log.exception("messages to webhooks failed; they are tried again")
-            tried = 0
-        if tried < AT_ONCE:
-            await set_within(stop, SWEEP_S)
 
 
 async def rotate(settings: CoordinatorSettings, root_key: Path | None, rotation: Rotation) -> int:

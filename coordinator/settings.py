@@ -71,7 +71,14 @@ class CoordinatorSettings(BaseSettings):
     timestamp_life_s: Seconds = Field(
         86_400.0, description="Seconds after which agents take no new release on what was signed last."
     )
-    database_connections: Annotated[int, Field(ge=1, le=1000, description="Connections to PostgreSQL.")] = 10
+    database_connections: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=1000,
+            description="Connections to PostgreSQL for members and operators; six more are for strangers and guards.",
+        ),
+    ] = 10
     clock_lead_s: Annotated[
         float, Field(ge=0, le=_YEAR_S, description="How far in the future a segment or window may lie, in seconds.")
     ] = 5.0

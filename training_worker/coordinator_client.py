@@ -108,7 +108,7 @@ class TrainingClient:
         return renewed_identity(self.identity, answer)
 
     @_retried
-    def claim(self, run: str, worker: str) -> ClaimedRun:
+    def claim(self, run: str) -> ClaimedRun:
         """Take a lease on a run.
 
         Raises:
@@ -116,7 +116,7 @@ class TrainingClient:
             NotFoundError: There is no such run.
             UnavailableError: The coordinator stayed away for two minutes.
         """
-        request = training_service_pb2.ClaimRunRequest(run=run, worker=worker)
+        request = training_service_pb2.ClaimRunRequest(run=run)
         with bandwatch_errors():
             response = self._service.ClaimRun(request, timeout=CALL_DEADLINE_S)
         return ClaimedRun(

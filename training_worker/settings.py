@@ -28,7 +28,7 @@ class WorkerSettings(BaseSettings):
     )
     name: str = Field(
         default_factory=lambda: f"{socket.gethostname()}-{os.getpid()}",
-        description="How the worker signs its leases; host name and process by default.",
+        description="What this process is called at the broker; host name and process by default.",
     )
     concurrency: Annotated[int, Field(ge=1, le=64, description="Runs at the same time.")] = 1
     threads: Annotated[int, Field(ge=0, description="Threads of one run; 0 takes every processor.")] = 0

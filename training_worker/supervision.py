@@ -51,7 +51,7 @@ class Supervisor:
         if self._stopping.is_set():
             return
         try:
-            claimed = self._client.claim(run, self._settings.name)
+            claimed = self._client.claim(run)
         except (FailedPreconditionError, NotFoundError) as refusal:
             _log.info("nothing to do", run=run, reason=refusal.message)
             return

@@ -26,10 +26,11 @@ class Membership:
 
 
 class EnrollmentServicer(enrollment_service_pb2_grpc.EnrollmentServiceServicer):
-    """Serves newcomers, and members that renew."""
+    """Serves newcomers, through `front`, and members that renew."""
 
-    def __init__(self, registry: Registry, membership: Membership) -> None:
+    def __init__(self, registry: Registry, front: Registry, membership: Membership) -> None:
         self._registry = registry
+        self._front = front
         self._membership = membership
         self.member_port = 0
         """Where members are served; known once the server has its ports."""
@@ -39,7 +40,7 @@ class EnrollmentServicer(enrollment_service_pb2_grpc.EnrollmentServiceServicer):
         newcomer = Newcomer(request.name, request.join_secret, request.certificate_request)
         keyring = self._membership.keyring()
         current_caller.set(replace(current_caller.get(), name=request.name))  # what it changes, it changes as itself
-        async with self._registry.transaction() as session:
+        async with self._front.transaction() as session:
             certificate = await enroll(session, keyring, newcomer, self._membership.lifetime)
             root = await release_metadata.current_root(session)
         return pb.EnrollResponse(

@@ -55,10 +55,14 @@ _CERTIFICATE: Final = "x509_pem_cert"
 
 
 class Doorkeeper:
-    """Tells callers apart, and lets each do only what its role includes."""
+    """Tells callers apart, and lets each do only what its role includes.
 
-    def __init__(self, registry: Registry) -> None:
+    Whoever shows a certificate has passed TLS; a token may be anybody's guess, and is looked up through `front`.
+    """
+
+    def __init__(self, registry: Registry, front: Registry) -> None:
         self._registry = registry
+        self._front = front
 
     async def admit(self, stranger: Caller, method: str, context: "grpc.aio.ServicerContext[Any, Any]") -> Caller:
         """Return who the stranger is that calls a method.
@@ -102,7 +106,7 @@ class Doorkeeper:
         return caller
 
     async def _operator(self, stranger: Caller, token: str) -> Caller:
-        async with self._registry.transaction() as session:
+        async with self._front.transaction() as session:
             operator = await operators.find_by_token(session, token)
         if operator is None:
             raise UnauthenticatedError("this token is not known here; ask an admin for a new one")

@@ -1,6 +1,7 @@
 """Writes refused calls into the audit log, but never so many that a stranger could fill the disk with them."""
 
 import time
+from collections import Counter
 from typing import Any, Final
 
 import structlog
@@ -18,18 +19,21 @@ _log = structlog.get_logger()
 
 
 class RefusalLog:
-    """Lists the first refusals of each second; those beyond are counted, and one entry then says how many."""
+    """Lists the first refusals of each second; those beyond are counted, and one entry then says how many.
+
+    Strangers and known callers are counted apart, so that a flood from outside hides no member's refusal.
+    """
 
     def __init__(self, registry: Registry, entries_per_second: int = ENTRIES_PER_SECOND) -> None:
         self._registry = registry
         self._limit = entries_per_second
         self._second = 0
-        self._listed = 0
+        self._listed: Counter[bool] = Counter()
         self._unlisted = 0
 
     async def note(self, caller: Caller, refusal: str, reason: str) -> None:
         """Write down who was refused what; a database that is away does not hinder the refusal."""
-        if not self._has_room():
+        if not self._has_room(stranger=caller.role is Role.NEWCOMER):
             self._unlisted += 1
             return
         _log.warning("refused", caller=caller.name, action=caller.action, code=refusal, peer=caller.peer, reason=reason)
@@ -58,9 +62,10 @@ class RefusalLog:
             return False
         return True
 
-    def _has_room(self) -> bool:
+    def _has_room(self, *, stranger: bool) -> bool:
         second = int(time.monotonic())
         if second != self._second:
-            self._second, self._listed = second, 0
-        self._listed += 1
-        return self._listed <= self._limit
+            self._second = second
+            self._listed.clear()
+        self._listed[stranger] += 1
+        return self._listed[stranger] <= self._limit

@@ -13,6 +13,7 @@ from bandwatch.wire.convert import to_duration_message
 from bandwatch.wire.v1 import training_service_pb2 as pb
 from bandwatch.wire.v1 import training_service_pb2_grpc
 from coordinator.notices import Notices
+from coordinator.registry.callers import current_caller
 from coordinator.registry.session import Registry
 from coordinator.rpc.blobs import blob_chunks
 from coordinator.rpc.edge import Context
@@ -53,7 +54,9 @@ class TrainingServicer(training_service_pb2_grpc.TrainingServiceServicer):
         """Lease a run to a worker."""
         run_id = names.runs.id(request.run)
         async with self._registry.transaction() as session:
-            run = await runs.claim(session, run_id, request.worker, lease=self._lease, attempts=self._attempts)
+            run = await runs.claim(
+                session, run_id, current_caller.get().name, lease=self._lease, attempts=self._attempts
+            )
         return pb.ClaimRunResponse(
             lease=pb.Lease(run=request.run, fence=run.fence),
             run=run_message(run),
@@ -64,7 +67,7 @@ class TrainingServicer(training_service_pb2_grpc.TrainingServiceServicer):
         """List the run's frozen segments."""
         run_id = names.runs.id(request.lease.run)
         async with self._registry.transaction() as session:
-            await runs.hold(session, run_id, request.lease.fence)
+            await runs.hold(session, _held(request.lease))
             page = await runs.list_segments(session, run_id, PageRequest(request.page_size, request.page_token))
         return pb.ListRunSegmentsResponse(
             segments=[segment_message(segment) for segment in page.entries], next_page_token=page.next_token
@@ -107,8 +110,7 @@ class TrainingServicer(training_service_pb2_grpc.TrainingServiceServicer):
         async with self._registry.transaction() as session:
             await runs.report(
                 session,
-                names.runs.id(request.lease.run),
-                request.lease.fence,
+                _held(request.lease),
                 progress if request.HasField("progress") else None,
                 lease=self._lease,
             )
@@ -118,13 +120,13 @@ class TrainingServicer(training_service_pb2_grpc.TrainingServiceServicer):
         """Register the model and, if the run says so, release it, unless it is a student no better than its parent."""
         content = content_from_message(request.content)
         await asyncio.to_thread(self._require_blobs, content)
-        run_id = names.runs.id(request.lease.run)
+        held = _held(request.lease)
         response = pb.FinishRunResponse()
         concerned: list[str] = []
         async with self._registry.transaction() as session:
             parent_id = optional_id(names.models, request.parent)
-            model = await runs.finish(session, run_id, request.lease.fence, content, parent_id=parent_id)
-            run = await runs.get(session, run_id)
+            model = await runs.finish(session, held, content, parent_id=parent_id)
+            run = await runs.get(session, held.run_id)
             if run.release_on_success and model.trained_content.beats_parent:
                 released = await releases.current_of(session, model.id)
                 if released is None:
@@ -155,11 +157,14 @@ class TrainingServicer(training_service_pb2_grpc.TrainingServiceServicer):
         async with self._registry.transaction() as session:
             run = await runs.fail(
                 session,
-                names.runs.id(request.lease.run),
-                request.lease.fence,
+                _held(request.lease),
                 request.error,
                 retryable=request.retryable,
                 interrupted=request.interrupted,
                 attempts=self._attempts,
             )
         return pb.FailRunResponse(run=run_message(run))
+
+
+def _held(lease: pb.Lease) -> runs.Lease:
+    return runs.Lease(names.runs.id(lease.run), lease.fence, current_caller.get().name)

@@ -12,6 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from bandwatch.errors import UnavailableError
 from coordinator.registry.session import Registry
 
+_MOST_OF_TIME: Final = 0.1
+"""Share of the time that one chore may take: where there is much to look at, it is done less often."""
 _log: Final = structlog.get_logger()
 
 
@@ -34,9 +36,11 @@ class Housekeeping:
     async def look_after(self) -> None:
         """Do what is due. A chore that fails is logged, and the others and its next time come."""
         for chore, due_at in list(self._due_at.items()):
-            if time.monotonic() >= due_at:
-                self._due_at[chore] = time.monotonic() + chore.every_s
+            begun_at = time.monotonic()
+            if begun_at >= due_at:
                 await self._do(chore)
+                took_s = time.monotonic() - begun_at
+                self._due_at[chore] = begun_at + max(chore.every_s, took_s / _MOST_OF_TIME)
 
     async def _do(self, chore: Chore) -> None:
         try:

@@ -143,14 +143,14 @@ class Coordinator:
         folder = self.folder / (name or opened.member)
         return await asyncio.to_thread(enroll, self.address, opened, name, folder)
 
-    async def worker(self) -> Identity:
+    async def worker(self, name: str = "workers/w1") -> Identity:
         """Return the identity of a worker, which enrols at the first call."""
         try:
-            return load_identity(self.folder / "workers" / "w1", "")
+            return load_identity(self.folder / name, "")
         except NotFoundError:
             pass
         async with self.admin() as admin:
-            wanted = identity_pb2.JoinToken(role=authority_pb2.ROLE_WORKER, member="workers/w1")
+            wanted = identity_pb2.JoinToken(role=authority_pb2.ROLE_WORKER, member=name)
             made = await admin.CreateJoinToken(identity_pb2.CreateJoinTokenRequest(join_token=wanted))
         return await self.enroll(made.token)
 
@@ -166,9 +166,9 @@ class Coordinator:
             yield AdminServiceStub(channel)
 
     @asynccontextmanager
-    async def training(self) -> "AsyncIterator[TrainingServiceAsyncStub]":
+    async def training(self, worker: str = "workers/w1") -> "AsyncIterator[TrainingServiceAsyncStub]":
         """Call as a worker."""
-        async with open_channel(self.member_address, member_credentials(await self.worker())) as channel:
+        async with open_channel(self.member_address, member_credentials(await self.worker(worker))) as channel:
             yield TrainingServiceStub(channel)
 
     @asynccontextmanager

@@ -9,11 +9,14 @@ import pytest
 from google.protobuf.message_factory import GetMessageClass
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import text
 
 from bandwatch.identity.identity_files import Identity
 from bandwatch.wire.channel import member_credentials, newcomer_credentials, open_channel, operator_credentials
-from bandwatch.wire.v1 import authority_pb2, identity_pb2, observer_service_pb2
+from bandwatch.wire.v1 import authority_pb2, enrollment_service_pb2, identity_pb2, observer_service_pb2
+from bandwatch.wire.v1.enrollment_service_pb2_grpc import EnrollmentServiceStub
 from coordinator.registry.callers import Role
+from coordinator.registry.session import Registry
 from coordinator.rpc.identity import METHODS as ROLE_OF
 from tests.integration.any_messages import METHODS, any_message
 from tests.integration.conftest import Coordinator, Network
@@ -117,6 +120,31 @@ async def test_a_made_up_token_opens_nothing(coordinator: Coordinator) -> None:
         if needed is not Role.NEWCOMER:
             assert await made_up.status(None, path, empty(path)) is grpc.StatusCode.UNAUTHENTICATED, path
     await channel.close()
+
+
+async def test_however_many_strangers_wait_for_an_answer_members_get_theirs(
+    coordinator: Coordinator, network: Network
+) -> None:
+    registry = Registry(coordinator.settings.sqlalchemy_url(), connections=1)
+    request = enrollment_service_pb2.EnrollRequest(
+        name="observers/stranger", join_secret="guessed" * 5, certificate_request=b"nothing"
+    )
+    async with coordinator.open_channel() as channel:
+        async with registry.transaction() as session:
+            await session.execute(text("LOCK TABLE join_tokens"))
+            guesses = [
+                asyncio.create_task(EnrollmentServiceStub(channel).Enroll(request, timeout=60)) for _ in range(60)
+            ]
+            waiting = text("SELECT count(*) FROM pg_locks WHERE relation = 'join_tokens'::regclass AND NOT granted")
+            async with asyncio.timeout(20):
+                while not await session.scalar(waiting):  # each look takes its time
+                    pass
+            for _ in range(20):
+                assert (await sync(coordinator, network.tokens["roof"])).desired.cell.name == "cells/oak"
+        answers = await asyncio.gather(*guesses, return_exceptions=True)
+    await registry.close()
+    codes = {answer.code() for answer in answers if isinstance(answer, grpc.aio.AioRpcError)}
+    assert codes <= {grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.INVALID_ARGUMENT}
 
 
 async def sync(coordinator: Coordinator, identity: Identity) -> observer_service_pb2.SyncResponse:

@@ -64,7 +64,7 @@ def teacher(**changes: Any) -> TrainingRun:
 
 async def claim(coordinator: Coordinator, run_id: str) -> training_service_pb2.Lease:
     async with coordinator.training() as service:
-        request = training_service_pb2.ClaimRunRequest(run=f"runs/{run_id}", worker="workers/w1")
+        request = training_service_pb2.ClaimRunRequest(run=f"runs/{run_id}")
         return (await service.ClaimRun(request)).lease
 
 
@@ -262,7 +262,7 @@ async def test_a_cancelled_run_ends_and_its_worker_stops(coordinator: Coordinato
     async with coordinator.training() as service:
         progress = training_service_pb2.ReportProgressRequest(lease=lease)
         code, _ = await refused(service.ReportProgress(progress))
-        claiming = training_service_pb2.ClaimRunRequest(run="runs/first", worker="workers/w1")
+        claiming = training_service_pb2.ClaimRunRequest(run="runs/first")
         claimed, _ = await refused(service.ClaimRun(claiming))
     assert states == [TRAINING_RUN_STATE_CANCELLED] * 2
     assert code is grpc.StatusCode.ABORTED

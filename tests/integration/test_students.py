@@ -66,7 +66,7 @@ async def read(coordinator: Coordinator, run_id: str) -> TrainingRun:
 
 async def claim(coordinator: Coordinator, run_id: str) -> training_service_pb2.ClaimRunResponse:
     async with coordinator.training() as service:
-        return await service.ClaimRun(training_service_pb2.ClaimRunRequest(run=f"runs/{run_id}", worker="w"))
+        return await service.ClaimRun(training_service_pb2.ClaimRunRequest(run=f"runs/{run_id}"))
 
 
 async def finish(
@@ -236,7 +236,7 @@ async def test_a_worker_hears_the_whole_order_hands_it_to_its_attempt_and_names_
 
     def work() -> tuple[ClaimedRun, ClaimedRun]:
         with TrainingClient(identity, BlobStore(tmp_path / "blobs"), trained_cells.member_address) as client:
-            claimed = client.claim("runs/student", "w"), client.claim("runs/teacher", "w")
+            claimed = client.claim("runs/student"), client.claim("runs/teacher")
             made = content_from_message(content(parent_error_db=2.6))
             assert client.content(client.finish(claimed[0].lease, made, second)) == made
             client.finish(claimed[1].lease, content_from_message(content()), None)

@@ -51,9 +51,9 @@ async def _run(coordinator: Coordinator, name: str = "runs/first") -> TrainingRu
         return (await admin.GetTrainingRun(admin_service_pb2.GetTrainingRunRequest(name=name))).run
 
 
-async def _claim(coordinator: Coordinator, worker: str = "w1") -> training_service_pb2.ClaimRunResponse:
-    async with coordinator.training() as service:
-        return await service.ClaimRun(training_service_pb2.ClaimRunRequest(run="runs/first", worker=worker))
+async def _claim(coordinator: Coordinator, worker: str = "workers/w1") -> training_service_pb2.ClaimRunResponse:
+    async with coordinator.training(worker) as service:
+        return await service.ClaimRun(training_service_pb2.ClaimRunRequest(run="runs/first"))
 
 
 async def _finish(
@@ -110,7 +110,7 @@ async def test_ordering_again_under_the_same_name_gives_the_same_run(
 async def test_only_one_of_two_workers_gets_a_run(coordinator: Coordinator, network: Network) -> None:
     await _upload(coordinator, network, 1)
     await _order(coordinator, _teacher())
-    answers = await asyncio.gather(_claim(coordinator, "w1"), _claim(coordinator, "w2"), return_exceptions=True)
+    answers = await asyncio.gather(_claim(coordinator), _claim(coordinator, "workers/w2"), return_exceptions=True)
     assert sum(isinstance(answer, training_service_pb2.ClaimRunResponse) for answer in answers) == 1
 
 
@@ -120,8 +120,8 @@ async def test_a_worker_that_lost_its_lease_can_neither_report_nor_finish(
     await _upload(coordinator, network, 1)
     async with start_coordinator(lease_s=0.2) as hasty:
         await _order(hasty, _teacher())
-        zombie = await _claim(hasty, "zombie")
-        heir = await _claim_when_free(hasty, "heir")
+        zombie = await _claim(hasty)
+        heir = await _claim_when_free(hasty)
         report = training_service_pb2.ReportProgressRequest(lease=zombie.lease)
         async with hasty.training() as service:
             assert (await _refused(service.ReportProgress(report))).code() is grpc.StatusCode.ABORTED
@@ -130,11 +130,24 @@ async def test_a_worker_that_lost_its_lease_can_neither_report_nor_finish(
         assert (await _run(hasty)).model == finished.model.name
 
 
-async def _claim_when_free(coordinator: Coordinator, worker: str) -> training_service_pb2.ClaimRunResponse:
+async def _claim_when_free(coordinator: Coordinator) -> training_service_pb2.ClaimRunResponse:
     async with asyncio.timeout(20):
         while True:
             with suppress(grpc.aio.AioRpcError):
-                return await _claim(coordinator, worker)
+                return await _claim(coordinator)
+
+
+async def test_a_lease_serves_only_the_worker_that_it_was_given_to(coordinator: Coordinator, network: Network) -> None:
+    await _upload(coordinator, network, 1)
+    await _order(coordinator, _teacher())
+    lease = (await _claim(coordinator)).lease
+    async with coordinator.training("workers/w2") as thief:
+        report = training_service_pb2.ReportProgressRequest(lease=lease)
+        assert (await _refused(thief.ReportProgress(report))).code() is grpc.StatusCode.ABORTED
+        listing = training_service_pb2.ListRunSegmentsRequest(lease=lease)
+        assert (await _refused(thief.ListRunSegments(listing))).code() is grpc.StatusCode.ABORTED
+    assert (await _run(coordinator)).worker == "workers/w1"
+    await _finish(coordinator, lease)
 
 
 async def test_finishing_twice_gives_one_model(coordinator: Coordinator, network: Network) -> None:
@@ -282,7 +295,7 @@ async def test_a_cells_student_goes_before_its_bands_teacher(coordinator: Coordi
     )
     await _order(coordinator, TrainingRun(student=spec, release_on_success=True, plan=AT_ONCE), "second")
     async with coordinator.training() as service:
-        claimed = await service.ClaimRun(training_service_pb2.ClaimRunRequest(run="runs/second", worker="w"))
+        claimed = await service.ClaimRun(training_service_pb2.ClaimRunRequest(run="runs/second"))
         await store_blobs(service, seed=2)
         student = await service.FinishRun(
             training_service_pb2.FinishRunRequest(

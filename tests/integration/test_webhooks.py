@@ -1,5 +1,6 @@
 """Messages of incidents to a real HTTP server that may fail, hang, or send us elsewhere."""
 
+import asyncio
 import hashlib
 import hmac
 import json
@@ -18,6 +19,7 @@ from coordinator.registry.incidents import DeliveryState
 from coordinator.services.detection import merges, webhooks
 from coordinator.services.detection.postings import Postman
 from tests.integration.conftest import Coordinator
+from tests.integration.platforms import until
 from tests.integration.reported_events import CENTER_HZ, ago, event
 from tests.integration.scripted_agents import Fleet, fleet_of
 from tests.integration.webhook_receiver import Mood, Receiver, receiving
@@ -47,10 +49,12 @@ async def postman_of(fleet: Fleet, **changes: float) -> AsyncIterator[Postman]:
         await postman.close()
 
 
-async def hook(fleet: Fleet, url: str, severity: pb.Severity.ValueType = pb.SEVERITY_UNSPECIFIED) -> str:
+async def hook(
+    fleet: Fleet, url: str, severity: pb.Severity.ValueType = pb.SEVERITY_UNSPECIFIED, name: str = "duty"
+) -> str:
     """Register a webhook and return the key of its signatures."""
     wanted = pb.Webhook(url=url, severity=severity)
-    return (await fleet.admin.CreateWebhook(pb.CreateWebhookRequest(webhook_id="duty", webhook=wanted))).secret
+    return (await fleet.admin.CreateWebhook(pb.CreateWebhookRequest(webhook_id=name, webhook=wanted))).secret
 
 
 async def see(fleet: Fleet, *events: pb.Event) -> None:
@@ -131,7 +135,7 @@ async def test_two_schedulers_send_each_message_once(fleet: Fleet, receiver: Rec
     for number in range(6):
         await see(fleet, event(number, low_mhz=-2.4 + 0.7 * number, high_mhz=-2.2 + 0.7 * number))
     async with postman_of(fleet, webhook_timeout_s=10.0) as one, postman_of(fleet, webhook_timeout_s=10.0) as two:
-        assert await one.deliver() + await two.deliver() + await one.deliver() == 6
+        assert sum([await postman.deliver() for _ in range(4) for postman in (one, two)]) == 6
     assert len({posted.headers["Bandwatch-Delivery"] for posted in receiver.posted}) == len(receiver.posted) == 6
 
 
@@ -145,8 +149,22 @@ async def test_a_webhook_is_told_when_an_incident_opens_gets_worse_and_ends(flee
     async with fleet.registry.transaction() as session:
         await merges.settle(session, parts.merge_rules(fleet.coordinator.settings))
     async with postman_of(fleet) as postman:
-        await postman.deliver()
-    assert {json.loads(posted.body)["happening"] for posted in receiver.posted} == {"escalated", "ended"}
+        assert [await postman.deliver() for _ in range(3)] == [1, 1, 0]
+    assert [json.loads(posted.body)["happening"] for posted in receiver.posted] == ["escalated", "ended"]
+
+
+async def test_a_receiver_that_never_answers_holds_up_no_other(fleet: Fleet, receiver: Receiver) -> None:
+    with receiving() as hanging:
+        hanging.mood = "hangs"
+        await hook(fleet, hanging.url, name="a-hanging-one")
+        await hook(fleet, receiver.url)
+        for number in range(3):
+            await see(fleet, event(number, low_mhz=-2.4 + 0.7 * number, high_mhz=-2.2 + 0.7 * number))
+        async with postman_of(fleet, webhook_timeout_s=60.0) as postman:
+            keeping = asyncio.create_task(postman.keep())
+            await asyncio.to_thread(until, lambda: len(receiver.posted) == 3, "every message to the other", 20)
+            keeping.cancel()
+        assert len(hanging.posted) == 1
 
 
 async def test_nobody_is_told_of_a_muted_incident_or_of_a_self_test(fleet: Fleet, receiver: Receiver) -> None:

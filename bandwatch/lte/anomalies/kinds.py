@@ -5,8 +5,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from bandwatch.lte.anomalies.effects import Effect, Interference, Outage, PowerSteps
 from bandwatch.lte.anomalies import interference
+from bandwatch.lte.anomalies.effects import Effect, Interference, Outage, PowerSteps
 
 KEYED_WIDTH_HZ: Final = 200e3
 """Width of a single-carrier interferer."""

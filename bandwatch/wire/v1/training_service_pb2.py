@@ -29,7 +29,7 @@ from bandwatch.wire.v1 import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#bandwatch/v1/training_service.proto\x12\x0c\x62\x61ndwatch.v1\x1a\x1c\x62\x61ndwatch/v1/authority.proto\x1a\x18\x62\x61ndwatch/v1/model.proto\x1a\x1b\x62\x61ndwatch/v1/spectrum.proto\x1a\x1b\x62uf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\"^\n\x05Lease\x12=\n\x03run\x18\x01 \x01(\tB0\xbaH-r+2)^runs/[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$\x12\x16\n\x05\x66\x65nce\x18\x02 \x01(\x03\x42\x07\xbaH\x04\"\x02 \x00\"l\n\x0f\x43laimRunRequest\x12=\n\x03run\x18\x01 \x01(\tB0\xbaH-r+2)^runs/[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$\x12\x1a\n\x06worker\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\"\x91\x01\n\x10\x43laimRunResponse\x12\"\n\x05lease\x18\x01 \x01(\x0b\x32\x13.bandwatch.v1.Lease\x12&\n\x03run\x18\x02 \x01(\x0b\x32\x19.bandwatch.v1.TrainingRun\x12\x31\n\x0elease_duration\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\"\x7f\n\x16ListRunSegmentsRequest\x12*\n\x05lease\x18\x01 \x01(\x0b\x32\x13.bandwatch.v1.LeaseB\x06\xbaH\x03\xc8\x01\x01\x12\x1b\n\tpage_size\x18\x02 \x01(\rB\x08\xbaH\x05*\x03\x18\xe8\x07\x12\x1c\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x90\x03\"[\n\x17ListRunSegmentsResponse\x12\'\n\x08segments\x18\x01 \x03(\x0b\x32\x15.bandwatch.v1.Segment\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"T\n\x10ReadModelRequest\x12@\n\x04name\x18\x01 \x01(\tB2\xbaH/r-2+^models/[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$\"7\n\x11ReadModelResponse\x12\"\n\x05model\x18\x01 \x01(\x0b\x32\x13.bandwatch.v1.Model\"U\n\x0fReadBlobRequest\x12%\n\x06\x64igest\x18\x01 \x01(\tB\x15\xbaH\x12r\x10\x32\x0e^[0-9a-f]{64}$\x12\x1b\n\x06offset\x18\x02 \x01(\x04\x42\x0b\xbaH\x08\x32\x06\x18\x80\x80\x80\x80\x01\"!\n\x10ReadBlobResponse\x12\r\n\x05\x63hunk\x18\x01 \x01(\x0c\"o\n\x10WriteBlobRequest\x12\x30\n\treference\x18\x01 \x01(\x0b\x32\x1b.bandwatch.v1.BlobReferenceH\x00\x12\x1a\n\x05\x63hunk\x18\x02 \x01(\x0c\x42\t\xbaH\x06z\x04\x18\x80\x80@H\x00\x42\r\n\x04part\x12\x05\xbaH\x02\x08\x01\"+\n\x11WriteBlobResponse\x12\x16\n\x0e\x61lready_stored\x18\x01 \x01(\x08\"u\n\x15ReportProgressRequest\x12*\n\x05lease\x18\x01 \x01(\x0b\x32\x13.bandwatch.v1.LeaseB\x06\xbaH\x03\xc8\x01\x01\x12\x30\n\x08progress\x18\x02 \x01(\x0b\x32\x1e.bandwatch.v1.TrainingProgress\"K\n\x16ReportProgressResponse\x12\x31\n\x0elease_duration\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\"\xba\x01\n\x10\x46inishRunRequest\x12*\n\x05lease\x18\x01 \x01(\x0b\x32\x13.bandwatch.v1.LeaseB\x06\xbaH\x03\xc8\x01\x01\x12\x33\n\x07\x63ontent\x18\x02 \x01(\x0b\x32\x1a.bandwatch.v1.ModelContentB\x06\xbaH\x03\xc8\x01\x01\x12\x45\n\x06parent\x18\x03 \x01(\tB5\xbaH2r02.^$|^models/[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$\"_\n\x11\x46inishRunResponse\x12\"\n\x05model\x18\x01 \x01(\x0b\x32\x13.bandwatch.v1.Model\x12&\n\x07release\x18\x02 \x01(\x0b\x32\x15.bandwatch.v1.Release\"\x8a\x01\n\x12ImportModelRequest\x12?\n\x04\x62\x61nd\x18\x01 \x01(\tB1\xbaH.r,2*^bands/[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$\x12\x33\n\x07\x63ontent\x18\x02 \x01(\x0b\x32\x1a.bandwatch.v1.ModelContentB\x06\xbaH\x03\xc8\x01\x01\"9\n\x13ImportModelResponse\x12\"\n\x05model\x18\x01 \x01(\x0b\x32\x13.bandwatch.v1.Model\"\x7f\n\x0e\x46\x61ilRunRequest\x12*\n\x05lease\x18\x01 \x01(\x0b\x32\x13.bandwatch.v1.LeaseB\x06\xbaH\x03\xc8\x01\x01\x12\x19\n\x05\x65rror\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xa0\x1f\x12\x11\n\tretryable\x18\x03 \x01(\x08\x12\x13\n\x0binterrupted\x18\x04 \x01(\x08\"9\n\x0f\x46\x61ilRunResponse\x12&\n\x03run\x18\x01 \x01(\x0b\x32\x19.bandwatch.v1.TrainingRun2\xa4\x06\n\x0fTrainingService\x12O\n\x08\x43laimRun\x12\x1d.bandwatch.v1.ClaimRunRequest\x1a\x1e.bandwatch.v1.ClaimRunResponse\"\x04\xd8\xbc\x18\x04\x12\x64\n\x0fListRunSegments\x12$.bandwatch.v1.ListRunSegmentsRequest\x1a%.bandwatch.v1.ListRunSegmentsResponse\"\x04\xd8\xbc\x18\x04\x12R\n\tReadModel\x12\x1e.bandwatch.v1.ReadModelRequest\x1a\x1f.bandwatch.v1.ReadModelResponse\"\x04\xd8\xbc\x18\x04\x12Q\n\x08ReadBlob\x12\x1d.bandwatch.v1.ReadBlobRequest\x1a\x1e.bandwatch.v1.ReadBlobResponse\"\x04\xd8\xbc\x18\x04\x30\x01\x12T\n\tWriteBlob\x12\x1e.bandwatch.v1.WriteBlobRequest\x1a\x1f.bandwatch.v1.WriteBlobResponse\"\x04\xd8\xbc\x18\x04(\x01\x12\x61\n\x0eReportProgress\x12#.bandwatch.v1.ReportProgressRequest\x1a$.bandwatch.v1.ReportProgressResponse\"\x04\xd8\xbc\x18\x04\x12R\n\tFinishRun\x12\x1e.bandwatch.v1.FinishRunRequest\x1a\x1f.bandwatch.v1.FinishRunResponse\"\x04\xd8\xbc\x18\x04\x12X\n\x0bImportModel\x12 .bandwatch.v1.ImportModelRequest\x1a!.bandwatch.v1.ImportModelResponse\"\x04\xd8\xbc\x18\x04\x12L\n\x07\x46\x61ilRun\x12\x1c.bandwatch.v1.FailRunRequest\x1a\x1d.bandwatch.v1.FailRunResponse\"\x04\xd8\xbc\x18\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#bandwatch/v1/training_service.proto\x12\x0c\x62\x61ndwatch.v1\x1a\x1c\x62\x61ndwatch/v1/authority.proto\x1a\x18\x62\x61ndwatch/v1/model.proto\x1a\x1b\x62\x61ndwatch/v1/spectrum.proto\x1a\x1b\x62uf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\"^\n\x05Lease\x12=\n\x03run\x18\x01 \x01(\tB0\xbaH-r+2)^runs/[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$\x12\x16\n\x05\x66\x65nce\x18\x02 \x01(\x03\x42\x07\xbaH\x04\"\x02 \x00\"V\n\x0f\x43laimRunRequest\x12=\n\x03run\x18\x01 \x01(\tB0\xbaH-r+2)^runs/[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$J\x04\x08\x02\x10\x03\"\x91\x01\n\x10\x43laimRunResponse\x12\"\n\x05lease\x18\x01 \x01(\x0b\x32\x13.bandwatch.v1.Lease\x12&\n\x03run\x18\x02 \x01(\x0b\x32\x19.bandwatch.v1.TrainingRun\x12\x31\n\x0elease_duration\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\"\x7f\n\x16ListRunSegmentsRequest\x12*\n\x05lease\x18\x01 \x01(\x0b\x32\x13.bandwatch.v1.LeaseB\x06\xbaH\x03\xc8\x01\x01\x12\x1b\n\tpage_size\x18\x02 \x01(\rB\x08\xbaH\x05*\x03\x18\xe8\x07\x12\x1c\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x90\x03\"[\n\x17ListRunSegmentsResponse\x12\'\n\x08segments\x18\x01 \x03(\x0b\x32\x15.bandwatch.v1.Segment\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"T\n\x10ReadModelRequest\x12@\n\x04name\x18\x01 \x01(\tB2\xbaH/r-2+^models/[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$\"7\n\x11ReadModelResponse\x12\"\n\x05model\x18\x01 \x01(\x0b\x32\x13.bandwatch.v1.Model\"U\n\x0fReadBlobRequest\x12%\n\x06\x64igest\x18\x01 \x01(\tB\x15\xbaH\x12r\x10\x32\x0e^[0-9a-f]{64}$\x12\x1b\n\x06offset\x18\x02 \x01(\x04\x42\x0b\xbaH\x08\x32\x06\x18\x80\x80\x80\x80\x01\"!\n\x10ReadBlobResponse\x12\r\n\x05\x63hunk\x18\x01 \x01(\x0c\"o\n\x10WriteBlobRequest\x12\x30\n\treference\x18\x01 \x01(\x0b\x32\x1b.bandwatch.v1.BlobReferenceH\x00\x12\x1a\n\x05\x63hunk\x18\x02 \x01(\x0c\x42\t\xbaH\x06z\x04\x18\x80\x80@H\x00\x42\r\n\x04part\x12\x05\xbaH\x02\x08\x01\"+\n\x11WriteBlobResponse\x12\x16\n\x0e\x61lready_stored\x18\x01 \x01(\x08\"u\n\x15ReportProgressRequest\x12*\n\x05lease\x18\x01 \x01(\x0b\x32\x13.bandwatch.v1.LeaseB\x06\xbaH\x03\xc8\x01\x01\x12\x30\n\x08progress\x18\x02 \x01(\x0b\x32\x1e.bandwatch.v1.TrainingProgress\"K\n\x16ReportProgressResponse\x12\x31\n\x0elease_duration\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\"\xba\x01\n\x10\x46inishRunRequest\x12*\n\x05lease\x18\x01 \x01(\x0b\x32\x13.bandwatch.v1.LeaseB\x06\xbaH\x03\xc8\x01\x01\x12\x33\n\x07\x63ontent\x18\x02 \x01(\x0b\x32\x1a.bandwatch.v1.ModelContentB\x06\xbaH\x03\xc8\x01\x01\x12\x45\n\x06parent\x18\x03 \x01(\tB5\xbaH2r02.^$|^models/[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$\"_\n\x11\x46inishRunResponse\x12\"\n\x05model\x18\x01 \x01(\x0b\x32\x13.bandwatch.v1.Model\x12&\n\x07release\x18\x02 \x01(\x0b\x32\x15.bandwatch.v1.Release\"\x8a\x01\n\x12ImportModelRequest\x12?\n\x04\x62\x61nd\x18\x01 \x01(\tB1\xbaH.r,2*^bands/[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$\x12\x33\n\x07\x63ontent\x18\x02 \x01(\x0b\x32\x1a.bandwatch.v1.ModelContentB\x06\xbaH\x03\xc8\x01\x01\"9\n\x13ImportModelResponse\x12\"\n\x05model\x18\x01 \x01(\x0b\x32\x13.bandwatch.v1.Model\"\x7f\n\x0e\x46\x61ilRunRequest\x12*\n\x05lease\x18\x01 \x01(\x0b\x32\x13.bandwatch.v1.LeaseB\x06\xbaH\x03\xc8\x01\x01\x12\x19\n\x05\x65rror\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xa0\x1f\x12\x11\n\tretryable\x18\x03 \x01(\x08\x12\x13\n\x0binterrupted\x18\x04 \x01(\x08\"9\n\x0f\x46\x61ilRunResponse\x12&\n\x03run\x18\x01 \x01(\x0b\x32\x19.bandwatch.v1.TrainingRun2\xa4\x06\n\x0fTrainingService\x12O\n\x08\x43laimRun\x12\x1d.bandwatch.v1.ClaimRunRequest\x1a\x1e.bandwatch.v1.ClaimRunResponse\"\x04\xd8\xbc\x18\x04\x12\x64\n\x0fListRunSegments\x12$.bandwatch.v1.ListRunSegmentsRequest\x1a%.bandwatch.v1.ListRunSegmentsResponse\"\x04\xd8\xbc\x18\x04\x12R\n\tReadModel\x12\x1e.bandwatch.v1.ReadModelRequest\x1a\x1f.bandwatch.v1.ReadModelResponse\"\x04\xd8\xbc\x18\x04\x12Q\n\x08ReadBlob\x12\x1d.bandwatch.v1.ReadBlobRequest\x1a\x1e.bandwatch.v1.ReadBlobResponse\"\x04\xd8\xbc\x18\x04\x30\x01\x12T\n\tWriteBlob\x12\x1e.bandwatch.v1.WriteBlobRequest\x1a\x1f.bandwatch.v1.WriteBlobResponse\"\x04\xd8\xbc\x18\x04(\x01\x12\x61\n\x0eReportProgress\x12#.bandwatch.v1.ReportProgressRequest\x1a$.bandwatch.v1.ReportProgressResponse\"\x04\xd8\xbc\x18\x04\x12R\n\tFinishRun\x12\x1e.bandwatch.v1.FinishRunRequest\x1a\x1f.bandwatch.v1.FinishRunResponse\"\x04\xd8\xbc\x18\x04\x12X\n\x0bImportModel\x12 .bandwatch.v1.ImportModelRequest\x1a!.bandwatch.v1.ImportModelResponse\"\x04\xd8\xbc\x18\x04\x12L\n\x07\x46\x61ilRun\x12\x1c.bandwatch.v1.FailRunRequest\x1a\x1d.bandwatch.v1.FailRunResponse\"\x04\xd8\xbc\x18\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -42,8 +42,6 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LEASE'].fields_by_name['fence']._serialized_options = b'\272H\004\"\002 \000'
   _globals['_CLAIMRUNREQUEST'].fields_by_name['run']._loaded_options = None
   _globals['_CLAIMRUNREQUEST'].fields_by_name['run']._serialized_options = b'\272H-r+2)^runs/[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$'
-  _globals['_CLAIMRUNREQUEST'].fields_by_name['worker']._loaded_options = None
-  _globals['_CLAIMRUNREQUEST'].fields_by_name['worker']._serialized_options = b'\272H\007r\005\020\001\030\310\001'
   _globals['_LISTRUNSEGMENTSREQUEST'].fields_by_name['lease']._loaded_options = None
   _globals['_LISTRUNSEGMENTSREQUEST'].fields_by_name['lease']._serialized_options = b'\272H\003\310\001\001'
   _globals['_LISTRUNSEGMENTSREQUEST'].fields_by_name['page_size']._loaded_options = None
@@ -97,41 +95,41 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LEASE']._serialized_start=199
   _globals['_LEASE']._serialized_end=293
   _globals['_CLAIMRUNREQUEST']._serialized_start=295
-  _globals['_CLAIMRUNREQUEST']._serialized_end=403
-  _globals['_CLAIMRUNRESPONSE']._serialized_start=406
-  _globals['_CLAIMRUNRESPONSE']._serialized_end=551
-  _globals['_LISTRUNSEGMENTSREQUEST']._serialized_start=553
-  _globals['_LISTRUNSEGMENTSREQUEST']._serialized_end=680
-  _globals['_LISTRUNSEGMENTSRESPONSE']._serialized_start=682
-  _globals['_LISTRUNSEGMENTSRESPONSE']._serialized_end=773
-  _globals['_READMODELREQUEST']._serialized_start=775
-  _globals['_READMODELREQUEST']._serialized_end=859
-  _globals['_READMODELRESPONSE']._serialized_start=861
-  _globals['_READMODELRESPONSE']._serialized_end=916
-  _globals['_READBLOBREQUEST']._serialized_start=918
-  _globals['_READBLOBREQUEST']._serialized_end=1003
-  _globals['_READBLOBRESPONSE']._serialized_start=1005
-  _globals['_READBLOBRESPONSE']._serialized_end=1038
-  _globals['_WRITEBLOBREQUEST']._serialized_start=1040
-  _globals['_WRITEBLOBREQUEST']._serialized_end=1151
-  _globals['_WRITEBLOBRESPONSE']._serialized_start=1153
-  _globals['_WRITEBLOBRESPONSE']._serialized_end=1196
-  _globals['_REPORTPROGRESSREQUEST']._serialized_start=1198
-  _globals['_REPORTPROGRESSREQUEST']._serialized_end=1315
-  _globals['_REPORTPROGRESSRESPONSE']._serialized_start=1317
-  _globals['_REPORTPROGRESSRESPONSE']._serialized_end=1392
-  _globals['_FINISHRUNREQUEST']._serialized_start=1395
-  _globals['_FINISHRUNREQUEST']._serialized_end=1581
-  _globals['_FINISHRUNRESPONSE']._serialized_start=1583
-  _globals['_FINISHRUNRESPONSE']._serialized_end=1678
-  _globals['_IMPORTMODELREQUEST']._serialized_start=1681
-  _globals['_IMPORTMODELREQUEST']._serialized_end=1819
-  _globals['_IMPORTMODELRESPONSE']._serialized_start=1821
-  _globals['_IMPORTMODELRESPONSE']._serialized_end=1878
-  _globals['_FAILRUNREQUEST']._serialized_start=1880
-  _globals['_FAILRUNREQUEST']._serialized_end=2007
-  _globals['_FAILRUNRESPONSE']._serialized_start=2009
-  _globals['_FAILRUNRESPONSE']._serialized_end=2066
-  _globals['_TRAININGSERVICE']._serialized_start=2069
-  _globals['_TRAININGSERVICE']._serialized_end=2873
+  _globals['_CLAIMRUNREQUEST']._serialized_end=381
+  _globals['_CLAIMRUNRESPONSE']._serialized_start=384
+  _globals['_CLAIMRUNRESPONSE']._serialized_end=529
+  _globals['_LISTRUNSEGMENTSREQUEST']._serialized_start=531
+  _globals['_LISTRUNSEGMENTSREQUEST']._serialized_end=658
+  _globals['_LISTRUNSEGMENTSRESPONSE']._serialized_start=660
+  _globals['_LISTRUNSEGMENTSRESPONSE']._serialized_end=751
+  _globals['_READMODELREQUEST']._serialized_start=753
+  _globals['_READMODELREQUEST']._serialized_end=837
+  _globals['_READMODELRESPONSE']._serialized_start=839
+  _globals['_READMODELRESPONSE']._serialized_end=894
+  _globals['_READBLOBREQUEST']._serialized_start=896
+  _globals['_READBLOBREQUEST']._serialized_end=981
+  _globals['_READBLOBRESPONSE']._serialized_start=983
+  _globals['_READBLOBRESPONSE']._serialized_end=1016
+  _globals['_WRITEBLOBREQUEST']._serialized_start=1018
+  _globals['_WRITEBLOBREQUEST']._serialized_end=1129
+  _globals['_WRITEBLOBRESPONSE']._serialized_start=1131
+  _globals['_WRITEBLOBRESPONSE']._serialized_end=1174
+  _globals['_REPORTPROGRESSREQUEST']._serialized_start=1176
+  _globals['_REPORTPROGRESSREQUEST']._serialized_end=1293
+  _globals['_REPORTPROGRESSRESPONSE']._serialized_start=1295
+  _globals['_REPORTPROGRESSRESPONSE']._serialized_end=1370
+  _globals['_FINISHRUNREQUEST']._serialized_start=1373
+  _globals['_FINISHRUNREQUEST']._serialized_end=1559
+  _globals['_FINISHRUNRESPONSE']._serialized_start=1561
+  _globals['_FINISHRUNRESPONSE']._serialized_end=1656
+  _globals['_IMPORTMODELREQUEST']._serialized_start=1659
+  _globals['_IMPORTMODELREQUEST']._serialized_end=1797
+  _globals['_IMPORTMODELRESPONSE']._serialized_start=1799
+  _globals['_IMPORTMODELRESPONSE']._serialized_end=1856
+  _globals['_FAILRUNREQUEST']._serialized_start=1858
+  _globals['_FAILRUNREQUEST']._serialized_end=1985
+  _globals['_FAILRUNRESPONSE']._serialized_start=1987
+  _globals['_FAILRUNRESPONSE']._serialized_end=2044
+  _globals['_TRAININGSERVICE']._serialized_start=2047
+  _globals['_TRAININGSERVICE']._serialized_end=2851
 # @@protoc_insertion_point(module_scope)

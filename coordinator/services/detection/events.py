@@ -44,20 +44,31 @@ class NewEvent:
 async def record(
     session: AsyncSession, events: Sequence[NewEvent], rules: merges.MergeRules, *, clock_lead: timedelta
 ) -> list[Refused | None]:
-    """Record events; an older or repeated report changes nothing. Each is answered by nothing or by why not."""
+    """Record events; an older or repeated report changes nothing. Each is answered by nothing or by why not.
+
+    Of several reports of one event only the newest counts: what an observer saw while it was away is over by then.
+    """
+    newest = {(event.observer_id, event.id, event.boot_id): event for event in sorted(events, key=_sequence)}
     known = set(await session.scalars(select(Cell.id).where(Cell.id.in_({e.cell_id for e in events}))))
     latest = datetime.now(UTC) + clock_lead
     await merges.lock_cells(session, {event.cell_id for event in events} & known)
+    faults = merges.Faults(session)
     answers = []
     for event in events:
         refusal = _refusal(event, known, latest) or await _refusal_of_test(session, event)
-        if refusal is None:
-            refusal = await _take(session, event, rules)
+        if refusal is None and newest[event.observer_id, event.id, event.boot_id] is event:
+            refusal = await _take(session, event, rules, faults)
         answers.append(refusal)
     return answers
 
 
-async def _take(session: AsyncSession, new: NewEvent, rules: merges.MergeRules) -> Refused | None:
+def _sequence(event: NewEvent) -> int:
+    return event.sequence
+
+
+async def _take(
+    session: AsyncSession, new: NewEvent, rules: merges.MergeRules, faults: merges.Faults
+) -> Refused | None:
     row = await session.get(Event, (new.observer_id, new.id))
     if row is None:
         row = Event(**asdict(new))
@@ -76,7 +87,7 @@ async def _take(session: AsyncSession, new: NewEvent, rules: merges.MergeRules) 
         await session.flush()
     incident = None if row.incident_id is None else await session.get(Incident, row.incident_id)
     if incident is None:
-        await merges.place(session, row, rules)
+        await merges.place(session, row, rules, faults)
     else:
         await merges.refresh(session, incident, rules)
     return None

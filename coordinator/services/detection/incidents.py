@@ -25,18 +25,6 @@ _EXCUSED: Final = (Verdict.KNOWN, Verdict.FALSE)
 
 
 @dataclass(frozen=True)
-class JudgedBox:
-    """A part of a cell's spectrum and time of which an operator said what it was. The end is absent while it lasts."""
-
-    incident_id: str
-    verdict: Verdict
-    low_hz: float
-    high_hz: float
-    start_at: datetime
-    end_at: datetime | None
-
-
-@dataclass(frozen=True)
 class Sight:
     """An incident with its events and the segments that show it, before, during and after."""
 
@@ -139,24 +127,6 @@ async def judge(session: AsyncSession, incident_id: str, *, verdict: Verdict | N
     incident.note = note or incident.note
     await session.flush()
     return incident
-
-
-async def judged_windows(session: AsyncSession, cell_id: str) -> list[JudgedBox]:
-    """Return the judged incidents of a cell, oldest first, for calibration.
-
-    Windows inside a box with the verdict "false" are false alarms of whatever model flagged them; those with "known"
-    are as they should be; those with "true" are real anomalies. Self-tests are never among them.
-    """
-    rows = await session.scalars(
-        select(Incident)
-        .where(Incident.cell_id == cell_id, Incident.verdict.is_not(None), Incident.self_test_id.is_(None))
-        .order_by(Incident.start_at, Incident.id)
-    )
-    return [
-        JudgedBox(row.id, Verdict(row.verdict), row.low_hz, row.high_hz, row.start_at, row.end_at)
-        for row in rows
-        if row.verdict is not None
-    ]
 
 
 def overlapping_incident() -> ColumnElement[bool]:

@@ -55,11 +55,25 @@ async def lock_cells(session: AsyncSession, cell_ids: Iterable[str]) -> None:
         await session.execute(select(func.pg_advisory_xact_lock(key)))
 
 
-async def place(session: AsyncSession, event: Event, rules: MergeRules) -> None:
+class Faults:
+    """Which observers are at fault at present, asked once for each cell."""
+
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+        self._known: dict[str, set[str]] = {}
+
+    async def of(self, cell_id: str) -> set[str]:
+        """Return the observers of a cell that are."""
+        if cell_id not in self._known:
+            self._known[cell_id] = await faulty_observers(self._session, cell_id)
+        return self._known[cell_id]
+
+
+async def place(session: AsyncSession, event: Event, rules: MergeRules, faults: Faults) -> None:
     """Give an event of a locked cell its incident, a new one where none matches, unless it must wait for now."""
     band = await _band_of(session, event.cell_id)
     tolerance_hz = rules.tolerance * band.width_hz
-    faulty = set() if event.self_test_id else await faulty_observers(session, event.cell_id)
+    faulty = set() if event.self_test_id else await faults.of(event.cell_id)
     if event.observer_id in faulty:
         return
     incident = await session.scalar(
@@ -117,9 +131,10 @@ async def settle(session: AsyncSession, rules: MergeRules) -> None:
     }
     await lock_cells(session, cell_ids)
     await _end_silent(session, silent, rules)
+    faults = Faults(session)
     for event in (await session.scalars(select(Event).where(waited).order_by(Event.start_at))).all():
         if event.incident_id is None:  # it may have come in with another
-            await place(session, event, rules)
+            await place(session, event, rules, faults)
     for incident in (await session.scalars(select(Incident).where(over))).all():
         incident.state = IncidentState.ENDED
         await webhooks.tell(session, incident, "ended")

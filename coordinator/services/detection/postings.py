@@ -9,12 +9,15 @@ import httpx
 import structlog
 
 from bandwatch import names
+from bandwatch.errors import UnavailableError
 from coordinator.registry.session import Registry
 from coordinator.services.detection import webhooks
 from coordinator.services.detection.webhooks import Outgoing, RetryRules
 
-AT_ONCE: Final = 10
-"""Messages under way at the same time."""
+AT_ONCE: Final = 50
+"""Webhooks that are told something at the same time."""
+LOOK_S: Final = 1.0
+"""How often is looked for messages that are due."""
 SIGNATURE_HEADER: Final = "Bandwatch-Signature"
 DELIVERY_HEADER: Final = "Bandwatch-Delivery"
 
@@ -22,31 +25,64 @@ _log: Final = structlog.get_logger()
 
 
 class Postman:
-    """Delivers messages; what a receiver answers is looked at no further than its status."""
+    """Delivers messages, one at a time to each webhook; of what a receiver answers only the status counts.
+
+    A receiver that is slow, or never answers, holds up only its own messages.
+    """
 
     def __init__(self, registry: Registry, rules: RetryRules, *, timeout: timedelta) -> None:
         self._registry = registry
         self._rules = rules
         self._timeout_s = timeout.total_seconds()
+        self._busy: dict[str, asyncio.Task[None]] = {}
         # What the environment says of proxies and passwords concerns other programs.
         self._client = httpx.AsyncClient(follow_redirects=False, trust_env=False, timeout=self._timeout_s)
 
     async def close(self) -> None:
-        """Close every connection."""
+        """Stop sending and close every connection; what was under way is sent again later."""
+        for sending in self._busy.values():
+            sending.cancel()
+        await asyncio.gather(*self._busy.values(), return_exceptions=True)
         await self._client.aclose()
 
+    async def keep(self) -> None:
+        """Send whatever becomes due, until cancelled."""
+        while True:
+            try:
+                await self._start()
+            except UnavailableError as error:
+                _log.warning("messages to webhooks postponed", reason=error.message)
+            except Exception:  # noqa: BLE001 - whatever went wrong with one message must not end the rest for good
+                _log.exception("messages to webhooks failed; they are tried again")
+            if self._busy:
+                await asyncio.wait(self._busy.values(), timeout=LOOK_S, return_when=asyncio.FIRST_COMPLETED)
+            else:
+                await asyncio.sleep(LOOK_S)
+
     async def deliver(self) -> int:
-        """Send what is due, and return how many messages were tried."""
+        """Send the oldest message that is due to each webhook, and return how many were tried."""
+        started = await self._start()
+        await asyncio.gather(*self._busy.values())
+        return started
+
+    async def _start(self) -> int:
+        self._busy = {webhook_id: task for webhook_id, task in self._busy.items() if not task.done()}
         lease = timedelta(seconds=3 * self._timeout_s)
         async with self._registry.transaction() as session:
-            due = await webhooks.take_due(session, limit=AT_ONCE, lease=lease)
-        errors = await asyncio.gather(*(self._send(message) for message in due))
-        for message, error in zip(due, errors, strict=True):
-            if error is not None:
-                _log.warning("a webhook did not take a message", delivery=message.delivery_id, fault=error)
+            due = await webhooks.take_due(session, apart_from=self._busy, limit=AT_ONCE, lease=lease)
+        for message in due:
+            self._busy[message.webhook_id] = asyncio.create_task(self._try(message))
+        return len(due)
+
+    async def _try(self, message: Outgoing) -> None:
+        error = await self._send(message)
+        if error is not None:
+            _log.warning("a webhook did not take a message", delivery=message.delivery_id, fault=error)
+        try:
             async with self._registry.transaction() as session:
                 await webhooks.settle(session, message.delivery_id, error, self._rules)
-        return len(due)
+        except UnavailableError as away:
+            _log.warning("a message is sent again, since nobody could note it", reason=away.message)
 
     async def _send(self, message: Outgoing) -> str | None:
         """Send one message, and return what went wrong, if anything."""

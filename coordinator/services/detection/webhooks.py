@@ -9,12 +9,13 @@ import hmac
 import json
 import random
 import secrets
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Literal
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import and_, delete, func, select, update
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bandwatch import names
@@ -47,6 +48,7 @@ class Outgoing:
     """A message that is to be sent now."""
 
     delivery_id: str
+    webhook_id: str
     url: str
     secret: str
     body: str
@@ -132,20 +134,26 @@ def _rank(severity: Severity) -> int:
     return Severity(severity).rank
 
 
-async def take_due(session: AsyncSession, *, limit: int, lease: timedelta) -> list[Outgoing]:
-    """Count an attempt for messages that are due and return them; nobody else takes them while the lease lasts."""
-    due = (
+async def take_due(
+    session: AsyncSession, *, apart_from: Collection[str], limit: int, lease: timedelta
+) -> list[Outgoing]:
+    """Count an attempt for the oldest message that is due to each webhook, apart from some, and return them.
+
+    Nobody else takes them while the lease lasts.
+    """
+    is_due = and_(Delivery.state == DeliveryState.WAITING, Delivery.next_at <= func.now())
+    oldest = (
         select(Delivery.id)
-        .where(Delivery.state == DeliveryState.WAITING, Delivery.next_at <= func.now())
-        .order_by(Delivery.next_at)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
+        .ext(distinct_on(Delivery.webhook_id))
+        .where(is_due, Delivery.webhook_id.not_in(apart_from))
+        .order_by(Delivery.webhook_id, Delivery.next_at)
     )
+    due = select(Delivery.id).where(is_due, Delivery.id.in_(oldest)).limit(limit).with_for_update(skip_locked=True)
     taken = await session.execute(
         update(Delivery)
         .where(Delivery.id.in_(due), Webhook.id == Delivery.webhook_id)
         .values(attempts=Delivery.attempts + 1, next_at=func.now() + lease)
-        .returning(Delivery.id, Webhook.url, Webhook.secret, Delivery.body)
+        .returning(Delivery.id, Webhook.id, Webhook.url, Webhook.secret, Delivery.body)
         .execution_options(synchronize_session=False)
     )
     return [Outgoing(*row) for row in taken]

@@ -17,7 +17,7 @@ from coordinator.services.detection import self_tests
 from coordinator.services.fleet import captures, neighbours
 from coordinator.services.fleet.neighbours import Neighbour
 from coordinator.services.paging import Page, PageRequest, read_page
-from coordinator.services.releasing import rollouts
+from coordinator.services.releasing import rollout_members, rollouts
 
 DEFAULT_TRAINING_TARGET = timedelta(minutes=5)
 """Local data that a student needs (seed paper, section 5: five minutes)."""
@@ -182,14 +182,10 @@ async def desired_release(session: AsyncSession, observer: Observer) -> Release 
 
 async def raise_revisions_of_moving(session: AsyncSession, cell_id: str) -> list[str]:
     """Give the observers that may come to a cell, and those of it, a new desired state, and return them."""
-    changed = await session.scalars(
-        update(Observer)
-        .where(or_(Observer.mobility != Mobility.STATIC, Observer.cell_id == cell_id))
-        .values(revision=Observer.revision + 1)
-        .returning(Observer.id)
-        .execution_options(synchronize_session=False)
+    concerned = await session.scalars(
+        select(Observer.id).where(or_(Observer.mobility != Mobility.STATIC, Observer.cell_id == cell_id))
     )
-    return list(changed)
+    return await rollout_members.raise_revisions(session, concerned.all())
 
 
 async def revision_of(session: AsyncSession, observer_id: str) -> int | None:

@@ -142,7 +142,11 @@ async def note_answers(session: AsyncSession) -> None:
 
 
 async def raise_revisions(session: AsyncSession, observers: Sequence[str]) -> list[str]:
-    """Note that observers are to be something else, and return them."""
+    """Note that observers are to be something else, and return them.
+
+    Their rows are locked in one order, so that two who do this at the same time never wait for each other.
+    """
+    await session.execute(select(Observer.id).where(Observer.id.in_(observers)).order_by(Observer.id).with_for_update())
     await session.execute(
         update(Observer)
         .where(Observer.id.in_(observers))

@@ -1,10 +1,11 @@
 """Training runs: ordered with their data, leased, fenced, ended. The row is the truth; a broker only wakes workers."""
 
 import secrets
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 
-from sqlalchemy import and_, func, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, and_, func, or_, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bandwatch import names
@@ -26,6 +27,15 @@ LONGEST: Final = timedelta(hours=6)
 """A run that was given no deadline has this long from its first claim."""
 OPEN: Final = (RunState.QUEUED, RunState.RUNNING)
 """States of a run that has not ended."""
+
+
+@dataclass(frozen=True)
+class Lease:
+    """What a worker says that it holds: a run, by the fence it got with it. The worker is who its certificate says."""
+
+    run_id: str
+    fence: int
+    worker: str
 
 
 async def claim(session: AsyncSession, run_id: str, worker: str, *, lease: timedelta, attempts: int) -> TrainingRun:
@@ -63,53 +73,49 @@ async def claim(session: AsyncSession, run_id: str, worker: str, *, lease: timed
     return run
 
 
-async def hold(session: AsyncSession, run_id: str, fence: int) -> TrainingRun:
+async def hold(session: AsyncSession, held: Lease) -> TrainingRun:
     """Return a run that the caller still owns, locked until the transaction ends.
 
     Raises:
         ConflictError: Somebody else owns it now, or it has ended, as one that was cancelled.
     """
     run: TrainingRun | None = await session.scalar(
-        select(TrainingRun)
-        .where(TrainingRun.id == run_id, TrainingRun.fence == fence, TrainingRun.state == RunState.RUNNING)
-        .with_for_update()
+        select(TrainingRun).where(_held(held), TrainingRun.state == RunState.RUNNING).with_for_update()
     )
     if run is None:
-        raise ConflictError(f"the lease on {names.runs.name(run_id)} was lost, or the run has ended; stop this attempt")
+        raise ConflictError(
+            f"the lease on {names.runs.name(held.run_id)} was lost, or the run has ended; stop this attempt"
+        )
     return run
 
 
-async def report(
-    session: AsyncSession, run_id: str, fence: int, progress: dict[str, Any] | None, *, lease: timedelta
-) -> None:
+def _held(held: Lease) -> ColumnElement[bool]:
+    return and_(TrainingRun.id == held.run_id, TrainingRun.fence == held.fence, TrainingRun.worker == held.worker)
+
+
+async def report(session: AsyncSession, held: Lease, progress: dict[str, Any] | None, *, lease: timedelta) -> None:
     """Renew a lease and keep what the run says of its progress.
 
     Raises:
         ConflictError: The lease was lost.
     """
-    run = await hold(session, run_id, fence)
+    run = await hold(session, held)
     run.lease_until = await session.scalar(select(func.now() + lease))
     if progress is not None:
         run.progress = progress
 
 
-async def finish(
-    session: AsyncSession, run_id: str, fence: int, content: ModelContent, *, parent_id: str | None
-) -> Model:
+async def finish(session: AsyncSession, held: Lease, content: ModelContent, *, parent_id: str | None) -> Model:
     """Register the model of a run and end the run. A repeated call by the same owner gives the same model.
 
     Raises:
         ConflictError: The lease was lost.
         InvalidArgumentError: The parent is no teacher that the run was ordered with, or its error is missing.
     """
-    done = await session.scalar(
-        select(TrainingRun).where(
-            TrainingRun.id == run_id, TrainingRun.fence == fence, TrainingRun.state == RunState.SUCCEEDED
-        )
-    )
+    done = await session.scalar(select(TrainingRun).where(_held(held), TrainingRun.state == RunState.SUCCEEDED))
     if done is not None and done.model_id:
         return await models.get(session, done.model_id)
-    run = await hold(session, run_id, fence)
+    run = await hold(session, held)
     model = await _model_of(session, run, content, parent_id)
     session.add(model)
     run.state, run.model_id, run.lease_until, run.last_error = RunState.SUCCEEDED, model.id, None, None
@@ -155,7 +161,7 @@ def _why_not_released(content: ModelContent) -> str | None:
 
 
 async def fail(
-    session: AsyncSession, run_id: str, fence: int, error: str, *, retryable: bool, interrupted: bool, attempts: int
+    session: AsyncSession, held: Lease, error: str, *, retryable: bool, interrupted: bool, attempts: int
 ) -> TrainingRun:
     """Give a run back with what went wrong: to be tried again, or ended when that cannot help.
 
@@ -164,7 +170,7 @@ async def fail(
     Raises:
         ConflictError: The lease was lost.
     """
-    run = await hold(session, run_id, fence)
+    run = await hold(session, held)
     run.last_error, run.lease_until = error, None
     if interrupted:
         run.attempts -= 1
