@@ -102,7 +102,6 @@ async def running(settings: CoordinatorSettings) -> AsyncIterator[Ports]:
         ),
         TrainingServicer(
             registry,
-            notices,
             publisher,
             segment_blobs=segment_blobs,
             lease=settings.lease,
@@ -112,7 +111,6 @@ async def running(settings: CoordinatorSettings) -> AsyncIterator[Ports]:
         AdminServicer(
             Tools(
                 registry,
-                notices,
                 publisher,
                 broker,
                 data_rules(settings),

@@ -25,11 +25,6 @@ class Notices:
         self._held = 0
         self._watchers: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
 
-    @property
-    def watched(self) -> list[str]:
-        """The observers that have a stream open here."""
-        return list(self._watchers)
-
     @contextmanager
     def watching(self, observer_id: str) -> Iterator[asyncio.Event]:
         """Give an event that is set whenever the observer's desired state changed.

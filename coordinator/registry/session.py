@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import psycopg
+from psycopg import sql
 from sqlalchemy import Connection, event
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
@@ -17,6 +18,13 @@ from coordinator.registry.callers import Caller, current_caller
 
 STATEMENT_LIMIT_MS = 20_000
 """A statement that takes longer is a fault, not a wait."""
+_KEEPALIVE: Final[dict[str, Any]] = {
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+}
+"""By which a connection that only listens notices that nobody is there any more."""
 _ACTOR: Final = "bandwatch_actor"
 _SAY_WHO_ACTS: Final = "SELECT set_config('bandwatch.actor', %s, true), set_config('bandwatch.action', %s, true)"
 
@@ -59,6 +67,22 @@ class Registry:
             raise
         except PoolTimeoutError as error:
             raise UnavailableError("the database is too busy at present; try again soon") from error
+
+    @asynccontextmanager
+    async def listening(self, channel: str) -> AsyncIterator[AsyncIterator[str]]:
+        """Give what is told on a channel from now on, over a connection of its own.
+
+        Raises:
+            UnavailableError: The database went away.
+        """
+        url = self.engine.url
+        address: dict[str, Any] = {**url.translate_connect_args(username="user", database="dbname"), **url.query}
+        try:
+            async with await psycopg.AsyncConnection.connect(**(address | _KEEPALIVE), autocommit=True) as connection:
+                await connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel)))
+                yield (notice.payload async for notice in connection.notifies())
+        except psycopg.OperationalError as error:
+            raise UnavailableError("the database cannot be reached at present; try again soon") from error
 
     async def close(self) -> None:
         """Close every connection."""

@@ -12,7 +12,6 @@ from bandwatch.wire.content import content_from_message
 from bandwatch.wire.convert import to_duration_message
 from bandwatch.wire.v1 import training_service_pb2 as pb
 from bandwatch.wire.v1 import training_service_pb2_grpc
-from coordinator.notices import Notices
 from coordinator.registry.callers import current_caller
 from coordinator.registry.session import Registry
 from coordinator.rpc.blobs import blob_chunks
@@ -34,7 +33,6 @@ class TrainingServicer(training_service_pb2_grpc.TrainingServiceServicer):
     def __init__(
         self,
         registry: Registry,
-        notices: Notices,
         publisher: Publisher,
         *,
         segment_blobs: Blobs,
@@ -43,7 +41,6 @@ class TrainingServicer(training_service_pb2_grpc.TrainingServiceServicer):
         rules: rollouts.Rules,
     ) -> None:
         self._registry = registry
-        self._notices = notices
         self._publisher = publisher
         self._segment_blobs = segment_blobs
         self._lease = lease
@@ -122,7 +119,6 @@ class TrainingServicer(training_service_pb2_grpc.TrainingServiceServicer):
         await asyncio.to_thread(self._require_blobs, content)
         held = _held(request.lease)
         response = pb.FinishRunResponse()
-        concerned: list[str] = []
         async with self._registry.transaction() as session:
             parent_id = optional_id(names.models, request.parent)
             model = await runs.finish(session, held, content, parent_id=parent_id)
@@ -132,11 +128,10 @@ class TrainingServicer(training_service_pb2_grpc.TrainingServiceServicer):
                 if released is None:
                     plan = RolloutPlan.from_json(run.plan) if run.plan else None
                     changed = await rollouts.start(session, self._publisher, model.id, plan, self._rules)
-                    released, concerned = changed.release, changed.concerned
+                    released = changed.release
                     run.release_serial = released.serial
                 response.release.CopyFrom(release_message(released))
             response.model.CopyFrom(model_message(model))
-        self._notices.hint(concerned)
         return response
 
     async def ImportModel(self, request: pb.ImportModelRequest, context: Context) -> pb.ImportModelResponse:

@@ -1,35 +1,36 @@
-"""Wakes the watches of observers whose desired state another process changed, as the schedule does with rollouts."""
+"""Wakes the watches of observers whose desired state changed, whichever process changed it."""
 
+import asyncio
 from typing import Final
 
+import structlog
+
+from bandwatch.errors import UnavailableError
 from coordinator.notices import Notices
 from coordinator.registry.session import Registry
-from coordinator.rpc.rounds import every
-from coordinator.services.fleet import observers
 
-LOOK_S: Final = 1.0
-"""One query for all watches of this process; a hint within the process comes at once."""
+CHANNEL: Final = "bandwatch_revisions"
+"""On which the database names each observer whose revision was raised, once that is committed."""
+_AGAIN_S: Final = 1.0
+
+_log = structlog.get_logger()
 
 
 class Wakeups:
-    """Looks at the revisions of all watched observers."""
+    """Listens to the database."""
 
     def __init__(self, registry: Registry, notices: Notices) -> None:
         self._registry = registry
         self._notices = notices
-        self._known: dict[str, int] = {}
 
     async def keep(self) -> None:
-        """Look again and again, until cancelled."""
-        await every(LOOK_S, self.look, "waking watches")
-
-    async def look(self) -> None:
-        """Wake those whose observer has another revision than at the last look."""
-        watched = self._notices.watched
-        if not watched:
-            self._known = {}
-            return
-        async with self._registry.transaction() as session:
-            revisions = await observers.revisions_of(session, watched)
-        self._notices.hint([name for name, revision in revisions.items() if self._known.get(name) != revision])
-        self._known = revisions
+        """Pass on what the database tells, until cancelled; after it was away, wake everybody."""
+        while True:
+            try:
+                async with self._registry.listening(CHANNEL) as told:
+                    self._notices.hint_all()
+                    async for observer_id in told:
+                        self._notices.hint([observer_id])
+            except UnavailableError as error:
+                _log.warning("watches are woken late", reason=error.message)
+            await asyncio.sleep(_AGAIN_S)

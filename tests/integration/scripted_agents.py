@@ -183,11 +183,11 @@ class Fleet:
         for agent in self.agents:
             await agent.sync()
 
-    async def advance(self) -> list[str]:
+    async def advance(self) -> None:
         """Do what the schedule does each second."""
         publisher = parts.make_publisher(self.coordinator.settings)
         async with self.registry.transaction() as session:
-            return await rollouts.advance(session, publisher, self.rules)
+            await rollouts.advance(session, publisher, self.rules)
 
 
 @asynccontextmanager

@@ -132,9 +132,7 @@ async def test_however_many_strangers_wait_for_an_answer_members_get_theirs(
     async with coordinator.open_channel() as channel:
         async with registry.transaction() as session:
             await session.execute(text("LOCK TABLE join_tokens"))
-            guesses = [
-                asyncio.create_task(EnrollmentServiceStub(channel).Enroll(request, timeout=60)) for _ in range(60)
-            ]
+            guesses = [EnrollmentServiceStub(channel).Enroll(request, timeout=60) for _ in range(60)]
             waiting = text("SELECT count(*) FROM pg_locks WHERE relation = 'join_tokens'::regclass AND NOT granted")
             async with asyncio.timeout(20):
                 while not await session.scalar(waiting):  # each look takes its time

@@ -46,7 +46,8 @@ async def test_with_few_observers_a_good_release_goes_through_shadow_and_canary_
     release = await fleet.release(await fleet.model(2))
     assert release.state == RELEASE_STATE_SHADOW
     assert "too few for statistics" in release.reason
-    assert await fleet.advance() == []  # nobody has heard of it
+    await fleet.advance()  # nobody has heard of it
+    assert (await fleet.releases())[0].state == RELEASE_STATE_SHADOW
     release = await to_canary(fleet, release)
     assert "2 of 6 observers run it" in release.reason
     assert {agent.running for agent in fleet.agents} == {1}
@@ -86,8 +87,7 @@ async def test_a_canary_that_gets_worse_is_stopped_and_its_observers_get_the_for
     await fleet.sync()
     for agent in fleet.agents:
         await agent.report(4.0 if agent.running == release.serial else 3.0)
-    concerned = await fleet.advance()
-    assert sorted(concerned) == [agent.name for agent in fleet.agents]
+    await fleet.advance()
     newest, stopped, former = await fleet.releases()
     assert (stopped.state, former.state) == (RELEASE_STATE_ROLLED_BACK, RELEASE_STATE_SUPERSEDED)
     assert (newest.model, newest.state) == (former.model, RELEASE_STATE_ACTIVE)

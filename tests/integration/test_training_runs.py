@@ -146,7 +146,6 @@ async def test_a_lease_serves_only_the_worker_that_it_was_given_to(coordinator: 
         assert (await _refused(thief.ReportProgress(report))).code() is grpc.StatusCode.ABORTED
         listing = training_service_pb2.ListRunSegmentsRequest(lease=lease)
         assert (await _refused(thief.ListRunSegments(listing))).code() is grpc.StatusCode.ABORTED
-    assert (await _run(coordinator)).worker == "workers/w1"
     await _finish(coordinator, lease)
 
 
@@ -213,7 +212,7 @@ async def test_a_run_whose_workers_all_vanish_ends_as_failed(
     async with start_coordinator(lease_s=0.05, attempts=2) as hasty:
         await _order(hasty, _teacher())
         await _claim(hasty)
-        await _claim_when_free(hasty, "w2")
+        await _claim_when_free(hasty)
         async with asyncio.timeout(20):
             while (await _run(hasty)).state != TRAINING_RUN_STATE_FAILED:
                 await _sweep(hasty)

@@ -7,7 +7,6 @@ from typing import Any
 from bandwatch.artifacts.blobs import Blobs
 from bandwatch.identity.keyring import Keyring
 from coordinator.jobs import Broker
-from coordinator.notices import Notices
 from coordinator.registry.session import Registry
 from coordinator.services.paging import PageRequest
 from coordinator.services.releasing.publisher import Publisher
@@ -20,7 +19,6 @@ class Tools:
     """The parts of a coordinator that desks use."""
 
     registry: Registry
-    notices: Notices
     publisher: Publisher
     broker: Broker
     rules: DataRules

@@ -134,11 +134,10 @@ class IncidentsDesk(Desk):
         return pb.RetryDeliveryResponse(delivery=messages.delivery_message(delivery))
 
     async def CreateSelfTest(self, request: pb.CreateSelfTestRequest, context: Context) -> pb.CreateSelfTestResponse:
-        """Order a self-test and wake the observer that is to carry it out."""
+        """Order a self-test from an observer."""
         observer_id = names.observers.id(request.self_test.observer)
         async with self._tools.registry.transaction() as session:
             test = await self_tests.create(session, observer_id)
-        self._tools.notices.hint([observer_id])
         return pb.CreateSelfTestResponse(self_test=messages.self_test_message(test))
 
     async def GetSelfTest(self, request: pb.GetSelfTestRequest, context: Context) -> pb.GetSelfTestResponse:

@@ -75,8 +75,7 @@ class RegistriesDesk(Desk):
                 band_id=names.bands.id(request.cell.band),
                 place=cell_place(request.cell),
             )
-            concerned = await observers.raise_revisions_of_moving(session, cell.id)
-        self._tools.notices.hint(concerned)
+            await observers.raise_revisions_of_moving(session, cell.id)
         return pb.UpdateCellResponse(cell=cell_message(cell))
 
     async def ListCells(self, request: pb.ListCellsRequest, context: Context) -> pb.ListCellsResponse:
@@ -140,7 +139,6 @@ class RegistriesDesk(Desk):
                 upload_budget_bytes=wanted.upload_budget_bytes,
             )
             message = await self._observer(session, observer)
-        self._tools.notices.hint([observer_id])
         return pb.UpdateObserverResponse(observer=message)
 
     async def _observer(self, session: Any, observer: Observer) -> pb.Observer:

@@ -14,7 +14,7 @@ class ReleasesDesk(Desk):
     """Sends models on their way into force, and takes them back."""
 
     async def CreateRelease(self, request: pb.CreateReleaseRequest, context: Context) -> pb.CreateReleaseResponse:
-        """Sign a model, begin its first stage, and wake the observers that it concerns."""
+        """Sign a model, and begin its first stage."""
         plan = rollout_plan(request.plan) if request.HasField("plan") else None
         async with self._tools.registry.transaction() as session:
             changed = await rollouts.start(
@@ -25,7 +25,6 @@ class ReleasesDesk(Desk):
                 self._tools.rollouts,
                 everywhere=getattr(request, "global"),  # a word of Python, too
             )
-        self._tools.notices.hint(changed.concerned)
         return pb.CreateReleaseResponse(release=release_message(changed.release))
 
     async def GetRelease(self, request: pb.GetReleaseRequest, context: Context) -> pb.GetReleaseResponse:
@@ -42,14 +41,12 @@ class ReleasesDesk(Desk):
         """Put a release in force whatever its gates say."""
         async with self._tools.registry.transaction() as session:
             changed = await rollouts.promote(session, self._tools.publisher, _serial(request.name))
-        self._tools.notices.hint(changed.concerned)
         return pb.PromoteReleaseResponse(release=release_message(changed.release))
 
     async def RollBackRelease(self, request: pb.RollBackReleaseRequest, context: Context) -> pb.RollBackReleaseResponse:
         """Take a release back, and say what serves instead."""
         async with self._tools.registry.transaction() as session:
             changed = await rollouts.roll_back(session, self._tools.publisher, _serial(request.name), request.reason)
-        self._tools.notices.hint(changed.concerned)
         return pb.RollBackReleaseResponse(
             release=release_message(changed.release),
             instead=release_message(changed.instead) if changed.instead else None,

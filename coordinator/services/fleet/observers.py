@@ -1,6 +1,5 @@
 """Observers: who they are, what they are to be, and what they say they are."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -180,23 +179,17 @@ async def desired_release(session: AsyncSession, observer: Observer) -> Release 
     return (await rollouts.assigned(session, observer.id, cell_id=cell.id, band_id=cell.band_id)).release
 
 
-async def raise_revisions_of_moving(session: AsyncSession, cell_id: str) -> list[str]:
-    """Give the observers that may come to a cell, and those of it, a new desired state, and return them."""
+async def raise_revisions_of_moving(session: AsyncSession, cell_id: str) -> None:
+    """Give the observers that may come to a cell, and those of it, a new desired state."""
     concerned = await session.scalars(
         select(Observer.id).where(or_(Observer.mobility != Mobility.STATIC, Observer.cell_id == cell_id))
     )
-    return await rollout_members.raise_revisions(session, concerned.all())
+    await rollout_members.raise_revisions(session, concerned.all())
 
 
 async def revision_of(session: AsyncSession, observer_id: str) -> int | None:
     """Return the revision of an observer's desired state."""
     return await session.scalar(select(Observer.revision).where(Observer.id == observer_id))
-
-
-async def revisions_of(session: AsyncSession, observer_ids: Sequence[str]) -> dict[str, int]:
-    """Return the revisions of the desired states of observers."""
-    rows = await session.execute(select(Observer.id, Observer.revision).where(Observer.id.in_(observer_ids)))
-    return {row.id: row.revision for row in rows}
 
 
 async def _require_cell(session: AsyncSession, cell_id: str) -> None:

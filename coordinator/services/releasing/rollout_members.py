@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 from typing import Final
 
@@ -141,8 +141,8 @@ async def note_answers(session: AsyncSession) -> None:
     )
 
 
-async def raise_revisions(session: AsyncSession, observers: Sequence[str]) -> list[str]:
-    """Note that observers are to be something else, and return them.
+async def raise_revisions(session: AsyncSession, observers: Collection[str]) -> None:
+    """Note that observers are to be something else: the database then wakes their watches.
 
     Their rows are locked in one order, so that two who do this at the same time never wait for each other.
     """
@@ -153,7 +153,6 @@ async def raise_revisions(session: AsyncSession, observers: Sequence[str]) -> li
         .values(revision=Observer.revision + 1)
         .execution_options(synchronize_session=False)
     )
-    return list(observers)
 
 
 def refusal_of(member: RolloutMember, *, since_answer: timedelta, grace: timedelta) -> str:

@@ -1,6 +1,6 @@
-"""The stages of a release: each begins with a reason, is told to the observers concerned, and can be undone."""
+"""The stages of a release: each begins with a reason, gives the observers concerned a new revision, can be undone."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -13,12 +13,11 @@ from coordinator.services.releasing.publisher import Publisher
 from coordinator.services.releasing.releases import ON_THE_WAY, Target
 
 
-@dataclass
+@dataclass(frozen=True)
 class Changed:
-    """A release that was moved, the observers that are to be something else, and what serves instead, where it fell."""
+    """A release that was moved, and what serves instead, where it fell."""
 
     release: Release
-    concerned: list[str] = field(default_factory=list)
     instead: Release | None = None
 
 
@@ -57,8 +56,7 @@ async def begin_canary(
     chosen = rollout_members.canaries(release.serial, watching, plan.canary_share)
     reason = f"{len(chosen)} of {len(watching)} observers run it" + (f"; {why}" if why else "")
     changed = await _try_in(session, release, ReleaseState.CANARY, chosen, reason)
-    rest = await rollout_members.raise_revisions(session, sorted({*shadowing} - {*chosen}))
-    changed.concerned += rest
+    await rollout_members.raise_revisions(session, {*shadowing} - {*chosen})
     return changed
 
 
@@ -67,7 +65,8 @@ async def _try_in(
 ) -> Changed:
     await releases.enter(session, release, stage, reason)
     await rollout_members.freeze(session, release, stage, observers)
-    return Changed(release, await rollout_members.raise_revisions(session, observers))
+    await rollout_members.raise_revisions(session, observers)
+    return Changed(release)
 
 
 async def activate(session: AsyncSession, publisher: Publisher, release: Release, reason: str) -> Changed:
@@ -79,8 +78,8 @@ async def activate(session: AsyncSession, publisher: Publisher, release: Release
         by = names.releases.name(str(release.serial))
         await releases.enter(session, former, ReleaseState.SUPERSEDED, f"{by} is in force instead")
     await releases.enter(session, release, ReleaseState.ACTIVE, reason)
-    concerned = await rollout_members.observers_of(session, target)
-    return Changed(release, await rollout_members.raise_revisions(session, concerned))
+    await rollout_members.raise_revisions(session, await rollout_members.observers_of(session, target))
+    return Changed(release)
 
 
 async def _with_newest_serial(session: AsyncSession, publisher: Publisher, release: Release) -> Release:
@@ -119,7 +118,7 @@ async def take_back(session: AsyncSession, publisher: Publisher, release: Releas
     model = await session.get_one(Model, former.model_id)
     again = await _issue_aside(session, publisher, model, target, plan={"at_once": True}, reason="ordered")
     back = await activate(session, publisher, again, f"released again because {name} was taken back")
-    return Changed(release, back.concerned, back.release)
+    return Changed(release, back.release)
 
 
 async def stop(
@@ -131,25 +130,20 @@ async def stop(
     had_it = await rollout_members.heard_of(session, release)
     await releases.enter(session, release, state, reason)
     await publisher.withdraw(session, release.serial)
-    concerned = [member.observer_id for member in members]
+    await rollout_members.raise_revisions(session, {member.observer_id for member in members})
     if not had_it:
-        return Changed(release, await rollout_members.raise_revisions(session, concerned))
+        return Changed(release)
     name = names.releases.name(str(release.serial))
-    return await _restore(
-        session, publisher, release, f"released again so that observers that had {name} take it", concerned
-    )
+    return await _restore(session, publisher, release, f"released again so that observers that had {name} take it")
 
 
-async def _restore(
-    session: AsyncSession, publisher: Publisher, fallen: Release, reason: str, concerned: list[str] | None = None
-) -> Changed:
+async def _restore(session: AsyncSession, publisher: Publisher, fallen: Release, reason: str) -> Changed:
     """Release what is in force again, under a newer serial: observers that had the fallen one take no older one."""
     target = Target.of(fallen)
     incumbent = await releases.serving(session, target)
     if incumbent is None:
-        left = concerned or await rollout_members.observers_of(session, target)
-        return Changed(fallen, await rollout_members.raise_revisions(session, left))
+        await rollout_members.raise_revisions(session, await rollout_members.observers_of(session, target))
+        return Changed(fallen)
     again = await _again(session, publisher, incumbent, "ordered")
     back = await activate(session, publisher, again, reason)
-    rest = await rollout_members.raise_revisions(session, sorted({*(concerned or ())} - {*back.concerned}))
-    return Changed(fallen, [*back.concerned, *rest], back.release)
+    return Changed(fallen, back.release)

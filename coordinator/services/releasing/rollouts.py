@@ -111,17 +111,11 @@ async def start(
     await releases.lock(session)
     target = Target(None, None) if everywhere else Target(model.band_id, model.cell_id)
     earlier = await releases.on_the_way_to(session, target)
-    given_way = []
     if earlier is not None:
-        stopped = await rollout_stages.stop(
-            session, publisher, earlier, ReleaseState.SUPERSEDED, "a newer release was ordered"
-        )
-        given_way = stopped.concerned
+        await rollout_stages.stop(session, publisher, earlier, ReleaseState.SUPERSEDED, "a newer release was ordered")
     full = (plan or RolloutPlan()).filled(rules.usual)
     release = await releases.issue(session, publisher, model, target, plan=full.to_json(), reason="ordered")
-    changed = await rollout_stages.begin(session, publisher, release, full)
-    changed.concerned = sorted({*changed.concerned, *given_way})
-    return changed
+    return await rollout_stages.begin(session, publisher, release, full)
 
 
 async def promote(session: AsyncSession, publisher: Publisher, serial: int) -> Changed:
@@ -166,44 +160,39 @@ async def _get_locked(session: AsyncSession, serial: int) -> Release:
     return release
 
 
-async def advance(session: AsyncSession, publisher: Publisher, rules: Rules) -> list[str]:
-    """Move every release on its way as far as its gates let it, and return the observers that are to change.
+async def advance(session: AsyncSession, publisher: Publisher, rules: Rules) -> None:
+    """Move every release on its way as far as its gates let it.
 
     One that cannot be moved stays where it is, with a line in the log, and stops no other.
     """
     if not await releases.all_on_the_way(session):
-        return []
+        return
     await releases.lock(session)
     await rollout_members.note_answers(session)
-    concerned: list[str] = []
     for serial in [release.serial for release in await releases.all_on_the_way(session)]:
         try:
             async with session.begin_nested():
                 release = await releases.get(session, serial)
                 if release.state in ON_THE_WAY:  # what moved before it may have ended it
-                    concerned += await _move(session, publisher, rules, release)
+                    await _move(session, publisher, rules, release)
         except Exception:  # noqa: BLE001 - a bad release must not keep another from being taken back
             _log.exception("a release could not be moved on", release=names.releases.name(str(serial)))
-    return concerned
 
 
-async def _move(session: AsyncSession, publisher: Publisher, rules: Rules, release: Release) -> list[str]:
+async def _move(session: AsyncSession, publisher: Publisher, rules: Rules, release: Release) -> None:
     standing = await look(session, release, rules)
+    plan = RolloutPlan.from_json(release.plan)
     if standing is None:
-        return (await rollout_stages.begin(session, publisher, release, RolloutPlan.from_json(release.plan))).concerned
+        await rollout_stages.begin(session, publisher, release, plan)
+        return
     verdict = standing.verdict
-    if verdict.course is Course.WAIT:
-        return []
     if verdict.course is Course.ROLL_BACK:
-        stage = release.state.value
-        why = f"taken back by itself from {stage}: {verdict.reason}"
-        return (await rollout_stages.stop(session, publisher, release, ReleaseState.ROLLED_BACK, why)).concerned
-    if release.state is ReleaseState.SHADOW:
-        plan = RolloutPlan.from_json(release.plan)
-        return (
-            await rollout_stages.begin_canary(session, publisher, release, plan, f"in shadow {verdict.reason}")
-        ).concerned
-    return (await rollout_stages.activate(session, publisher, release, f"as a canary {verdict.reason}")).concerned
+        why = f"taken back by itself from {release.state.value}: {verdict.reason}"
+        await rollout_stages.stop(session, publisher, release, ReleaseState.ROLLED_BACK, why)
+    elif verdict.course is Course.ADVANCE and release.state is ReleaseState.SHADOW:
+        await rollout_stages.begin_canary(session, publisher, release, plan, f"in shadow {verdict.reason}")
+    elif verdict.course is Course.ADVANCE:
+        await rollout_stages.activate(session, publisher, release, f"as a canary {verdict.reason}")
 
 
 async def look(session: AsyncSession, release: Release, rules: Rules) -> Standing | None:
