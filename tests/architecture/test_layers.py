@@ -19,7 +19,7 @@ FORBIDDEN_AT_RUN_TIME = {
     "bandwatch.geography": set().union(*STACKS.values()) | {"numpy"},
     "bandwatch.spectrogram.frames": set().union(*STACKS.values()),
     "bandwatch.spectrogram.scoring": set().union(*STACKS.values()),
-    "bandwatch.lte.cell": set().union(*STACKS.values()),
+    "bandwatch.lte.downlink.cell": set().union(*STACKS.values()),
     "bandwatch.artifacts.manifest": set().union(*STACKS.values()),
     "observer_agent.places.place_finder": set().union(*STACKS.values()) | {"numpy"},
     "observer_agent.app": STACKS["database"] | STACKS["training"] | STACKS["jobs"],

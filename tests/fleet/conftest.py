@@ -3,8 +3,8 @@
 import inspect
 import re
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from dataclasses import astuple, dataclass
+from typing import Any, Final, Protocol, cast
 
 import pytest
 
@@ -24,15 +24,16 @@ ITEMS: Final = range(1, 9)
 _NUMBER: Final = re.compile(r"\bitem_result\(\s*(?:number=)?(\d+)")
 
 
+_PROPERTY: Final = "item"
+"""By which a test's report carries its lines, also from one process to another."""
+
+
 @dataclass(frozen=True)
 class ItemLine:
     """One line of the report."""
 
     number: int
     text: str
-
-
-_LINES: Final = pytest.StashKey[list[ItemLine]]()
 
 
 class ItemResult(Protocol):
@@ -43,17 +44,13 @@ class ItemResult(Protocol):
         ...  # a protocol has no body
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Begin with an empty report."""
-    config.stash[_LINES] = []
-
-
 @pytest.fixture
 def item_result(request: pytest.FixtureRequest) -> ItemResult:
     """Give a function that adds a line to the report at the end of the session."""
 
     def report(number: int, *, tried: str, how_often: int, lost: str) -> None:
-        request.config.stash[_LINES].append(ItemLine(number, f"{tried}; {how_often} times; lost: {lost}"))
+        line = ItemLine(number, f"{tried}; {how_often} times; lost: {lost}")
+        request.node.user_properties.append((_PROPERTY, astuple(line)))
 
     return report
 
@@ -64,9 +61,8 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     report = yield
     if report.failed or report.skipped:
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else f"in {report.when}"
-        item.config.stash[_LINES].extend(
-            ItemLine(number, f"{report.outcome.upper()}: {item.nodeid}: {reason}") for number in _items_of(item)
-        )
+        lines = [ItemLine(number, f"{report.outcome.upper()}: {item.nodeid}: {reason}") for number in _items_of(item)]
+        report.user_properties.extend((_PROPERTY, astuple(line)) for line in lines)
     return report
 
 
@@ -81,12 +77,16 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, None, None]
     """Print the report below everything else."""
     yield
     terminal = session.config.pluginmanager.get_plugin("terminalreporter")
-    lines = session.config.stash[_LINES]
-    if terminal is None or not lines:
+    if terminal is None:  # as in each of several processes that test; theirs come to the one that reports
+        return
+    reports = [report for found in terminal.stats.values() for report in found if isinstance(report, pytest.TestReport)]
+    properties = [of for report in reports for name, of in report.user_properties if name == _PROPERTY]
+    lines = {ItemLine(*cast("tuple[int, str]", of)) for of in properties}
+    if not lines:
         return
     missing = [
         ItemLine(number, "not tried in this session") for number in ITEMS if all(n.number != number for n in lines)
     ]
     terminal.ensure_newline()
-    for line in sorted([*lines, *missing], key=lambda line: line.number):
+    for line in sorted([*lines, *missing], key=lambda line: (line.number, line.text)):
         terminal.write_line(f"item {line.number or '?'}: {line.text}")
