@@ -22,10 +22,10 @@ demo: $(STAMP) ## Start the platform, watch four simulated cells, write report.h
 	$(BIN)/bandwatch demo --report report.html $(ARGUMENTS)
 
 test: $(STAMP) ## Run every test but those of the whole fleet; those without their servers or recordings skip.
-	$(BIN)/python -m pytest -m 'not fleet' $(ARGUMENTS)
+	$(BIN)/python -m pytest -n auto --dist loadfile -m 'not fleet' $(ARGUMENTS)
 
 test-fleet: $(STAMP) ## Break things on purpose; say for each promise what was tried, how often, what was lost.
-	$(BIN)/python -m pytest -m fleet tests/fleet $(ARGUMENTS)
+	$(BIN)/python -m pytest -n auto -m fleet tests/fleet $(ARGUMENTS)
 
 check: $(STAMP) ## Lint, types, layers, contract.
 	$(BIN)/ruff check .
