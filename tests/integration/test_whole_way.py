@@ -1,4 +1,4 @@
-"""From radio to a student that its cell's data chose, and to windows judged by it: the real programs."""
+"""From radio to a student that its data chose, to windows judged by it, to the incident of a self-test: for real."""
 
 import json
 from datetime import timedelta
@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from bandwatch.wire.convert import to_moment
+from bandwatch.wire.v1.incident_pb2 import SelfTest
 from bandwatch.wire.v1.model_pb2 import TRAINING_RUN_STATE_SUCCEEDED, RolloutPlan, TrainingRun
 from operator_console.coordinator_client import AdminClient
 from tests.integration.platforms import agent, register, running, until
@@ -17,6 +19,13 @@ def _ended(client: AdminClient, run: TrainingRun) -> TrainingRun:
     *_, ended = client.watch_run(run.name, poll_s=0.2)
     assert ended.state == TRAINING_RUN_STATE_SUCCEEDED, ended.last_error
     return ended
+
+
+def carried_out_self_test(client: AdminClient) -> SelfTest:
+    """Order a self-test from an observer that listens, and return it once it became an incident."""
+    ordered = client.create_self_test("observers/roof")
+    until(lambda: bool(client.get_self_test(ordered.name).incident), "the injected anomaly is an incident")
+    return client.get_self_test(ordered.name)
 
 
 @pytest.mark.slow
@@ -39,6 +48,13 @@ def test_a_student_is_made_of_what_is_there_released_if_it_is_better_and_judges_
         with agent(open_folder, stack, token, seconds=2, INSPECT=open_folder / "seen", EXIT_AT_END=True) as listening:
             assert listening.wait(60) == 0
         reported = list(client.list_anomalies())
+        with agent(open_folder, stack, token, seconds=None):
+            self_test = carried_out_self_test(client)
+        incidents = list(client.list_incidents())
+
+    times = [self_test.create_time, self_test.start_time, self_test.event_time, self_test.incident_time]
+    assert times == sorted(times, key=to_moment)
+    assert self_test.incident not in {incident.name for incident in incidents}, "a test is no incident to be listed"
 
     assert list(run.student.teachers) == [teacher.model]
     assert {candidate.family for candidate in model.content.candidates} >= {"lstm-predictor", "linear"}
