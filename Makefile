@@ -5,7 +5,7 @@ PYTHON ?= python3
 STAMP := $(VENV)/installed
 SOURCES := bandwatch coordinator observer_agent operator_console training_worker infra tests benchmarks proto
 
-.PHONY: install demo test test-fleet check format proto bench
+.PHONY: install demo test test-fleet test-docker check format proto bench
 .DEFAULT_GOAL := help
 
 help: ## List the targets.
@@ -22,10 +22,16 @@ demo: $(STAMP) ## Start the platform, watch four simulated cells, write report.h
 	$(BIN)/bandwatch demo --report report.html $(ARGUMENTS)
 
 test: $(STAMP) ## Run every test but those of the whole fleet; those without their servers or recordings skip.
-	$(BIN)/python -m pytest -n auto --dist loadfile -m 'not fleet' $(ARGUMENTS)
+	$(BIN)/python -m pytest -n auto --dist loadfile -m 'not fleet and not docker' $(ARGUMENTS)
 
 test-fleet: $(STAMP) ## Break things on purpose; say for each promise what was tried, how often, what was lost.
 	$(BIN)/python -m pytest -n auto -m fleet tests/fleet $(ARGUMENTS)
+
+test-docker: $(STAMP) ## Build the images, run the platform in containers, break it; installs and starts Docker where root finds none.
+	$(BIN)/python -m infra.docker.with_engine -- $(BIN)/python -m pytest -m docker -p no:randomly tests/docker $(ARGUMENTS)
+
+reliability: $(STAMP) ## Provoke every fault that tests know, and write docs/reliability.md.
+	$(BIN)/python -m pytest -n auto -m fault --fault-table docs/reliability.md $(ARGUMENTS)
 
 check: $(STAMP) ## Lint, types, layers, contract.
 	$(BIN)/ruff check .

@@ -8,6 +8,10 @@ from tempfile import TemporaryDirectory
 import pytest
 from hypothesis import settings
 
+from tests.fault_table import pytest_addoption, pytest_runtest_makereport, pytest_sessionfinish
+
+__all__ = ["pytest_addoption", "pytest_runtest_makereport", "pytest_sessionfinish"]
+
 # A busy machine is slow, and that is no fault of the code.
 # Continuous integration draws the same examples each time, so that a change is judged by what it changed.
 settings.register_profile("bandwatch", deadline=None, derandomize="CI" in os.environ)

@@ -77,6 +77,10 @@ async def invite(coordinator: Coordinator, role: Role.ValueType, name: str = "",
         return (await admin.CreateJoinToken(identity_pb2.CreateJoinTokenRequest(join_token=wanted))).token
 
 
+@pytest.mark.fault(
+    "a caller without a certificate, or with one of a foreign authority",
+    "it gets nowhere",
+)
 async def test_who_has_no_certificate_or_one_of_a_foreign_authority_gets_nowhere(
     coordinator: Coordinator, network: Network, item_result: ItemResult
 ) -> None:
@@ -136,6 +140,10 @@ async def ended_within(reads: list[Callable[[], Awaitable[object]]]) -> tuple[li
     return codes, time.monotonic() - began_s
 
 
+@pytest.mark.fault(
+    "an observer revoked while it is connected",
+    "its open streams end within seconds",
+)
 async def test_a_revoked_observer_loses_its_open_streams_within_seconds_whoever_revoked_it(
     coordinator: Coordinator, network: Network, item_result: ItemResult
 ) -> None:
@@ -153,6 +161,10 @@ async def test_a_revoked_observer_loses_its_open_streams_within_seconds_whoever_
     item_result(1, tried=f"revoked with open streams, which ended in {seconds:.1f} s", how_often=2, lost="nothing")
 
 
+@pytest.mark.fault(
+    "a worker revoked during an upload, an operator deleted",
+    "their calls end, and no new one is served",
+)
 async def test_a_revoked_worker_loses_its_upload_and_a_deleted_operator_its_token(
     coordinator: Coordinator, item_result: ItemResult
 ) -> None:
@@ -182,6 +194,10 @@ async def test_a_revoked_worker_loses_its_upload_and_a_deleted_operator_its_toke
     item_result(1, tried="revoked worker, deleted operator", how_often=2, lost="nothing")
 
 
+@pytest.mark.fault(
+    "a certificate that expires while its member is connected",
+    "its streams end, and it opens none",
+)
 async def test_an_expired_certificate_ends_streams_and_opens_none(
     start_coordinator: StartCoordinator, item_result: ItemResult
 ) -> None:
@@ -205,6 +221,10 @@ async def make_cell(coordinator: Coordinator) -> None:
         await admin.CreateCell(admin_service_pb2.CreateCellRequest(cell_id="oak", cell=cell))
 
 
+@pytest.mark.fault(
+    "an observer that calls as another, or as an operator",
+    "it is refused, and the refusal is in the audit log",
+)
 async def test_an_observer_can_neither_write_as_another_nor_administer(
     coordinator: Coordinator, network: Network, item_result: ItemResult
 ) -> None:
@@ -229,6 +249,10 @@ async def enrolled(coordinator: Coordinator, token: str, name: str) -> str:
         return error.code
 
 
+@pytest.mark.fault(
+    "a join token used again, or by many at the same moment",
+    "it lets one in, once",
+)
 async def test_a_join_token_lets_one_in_once_however_many_race_for_it(
     coordinator: Coordinator, item_result: ItemResult
 ) -> None:
@@ -278,6 +302,10 @@ async def test_a_join_token_is_good_for_its_own_name_role_and_time_only(
     item_result(1, tried="join tokens for another name, role or time", how_often=4, lost="nothing")
 
 
+@pytest.mark.fault(
+    "a false coordinator that newcomers are led to",
+    "they do not tell it their secret",
+)
 async def test_a_newcomer_tells_its_secret_only_to_the_coordinator_that_made_it(
     coordinator: Coordinator, item_result: ItemResult
 ) -> None:
@@ -289,6 +317,10 @@ async def test_a_newcomer_tells_its_secret_only_to_the_coordinator_that_made_it(
     item_result(1, tried="a coordinator that is not the one of the join token", how_often=1, lost="nothing")
 
 
+@pytest.mark.fault(
+    "a flood of refused calls",
+    "the audit log lists the first and counts the rest",
+)
 async def test_refusals_are_written_down_but_cannot_flood_the_log(
     coordinator: Coordinator, item_result: ItemResult
 ) -> None:

@@ -125,6 +125,10 @@ def train_teacher(client: AdminClient) -> str:
     return client.get_run(run.name).model
 
 
+@pytest.mark.fault(
+    "a bad student, validly signed, released by hand",
+    "at most the canaries run it, and it is taken back by itself",
+)
 def test_a_bad_student_is_stopped_by_its_canary_and_a_good_one_reaches_all_with_few_bytes(
     open_folder: Path, monkeypatch: pytest.MonkeyPatch, item_result: ItemResult
 ) -> None:
@@ -165,6 +169,10 @@ def test_a_bad_student_is_stopped_by_its_canary_and_a_good_one_reaches_all_with_
     item_result(8, tried=f"a student's push moved {moved} of {whole} bytes", how_often=len(OBSERVERS), lost="nothing")
 
 
+@pytest.mark.fault(
+    "a bad student released where few observers watch",
+    "it never leaves the shadow",
+)
 def test_with_few_observers_a_bad_student_does_not_leave_the_shadow(
     open_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,6 +14,7 @@ from infra.local.options import StackOptions
 from infra.local.stack import LocalStack
 from observer_agent.agent.status import AgentStatus, read_status
 from operator_console.coordinator_client import AdminClient
+from tests.fault_table import RecordProperty
 from tests.fleet.conftest import ItemResult
 from tests.fleet.fleets import OBSERVERS, SHORT_TIMES, WANTED, Fleet, assert_nothing_lost
 from tests.integration.platforms import register, register_observer, until
@@ -24,10 +25,18 @@ AWAY: Final = timedelta(seconds=60)
 """How long in all; after it hung, the server is killed."""
 
 
+@pytest.mark.fault(
+    "PostgreSQL frozen for 30 s: connections stand, nothing answers",
+    "agents spool; no run and no segment is lost; nobody starts anything again",
+)
+@pytest.mark.fault(
+    "PostgreSQL killed, and away for 30 s more",
+    "agents spool; no run and no segment is lost; nobody starts anything again",
+)
 @pytest.mark.fleet
 @pytest.mark.timeout(400)
 def test_a_database_that_is_away_for_a_minute_costs_nothing_but_time(
-    open_folder: Path, monkeypatch: pytest.MonkeyPatch, item_result: ItemResult
+    open_folder: Path, monkeypatch: pytest.MonkeyPatch, item_result: ItemResult, record_property: RecordProperty
 ) -> None:
     for name, value in SHORT_TIMES.items():
         monkeypatch.setenv(name, value)
@@ -56,6 +65,7 @@ def test_a_database_that_is_away_for_a_minute_costs_nothing_but_time(
             segments = assert_nothing_lost(fleet)
         finally:
             fleet.close()
+    record_property("segments", segments)
     made = [now.spool_made - then.spool_made for now, then in zip(during, before, strict=True)]
     spooled = [seen.spool_segments for seen in during]
     assert min(*made, *spooled) > 1, (made, spooled)

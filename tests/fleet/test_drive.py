@@ -223,6 +223,10 @@ async def look(coordinator: Coordinator) -> Stored:
     return Stored(observer, list(segments), list(anomalies))
 
 
+@pytest.mark.fault(
+    "the coordinator away for half of a drive through four cells",
+    "no second under a false model; at most two windows from one score to the next",
+)
 @pytest.mark.fleet
 @pytest.mark.slow
 async def test_a_drive_through_four_cells_is_judged_as_planned_also_without_the_coordinator(

@@ -14,6 +14,7 @@ from bandwatch.artifacts.blobs import BlobStore
 from bandwatch.wire.v1.model_pb2 import TRAINING_RUN_STATE_FAILED, TRAINING_RUN_STATE_SUCCEEDED
 from observer_agent.agent.status import read_status
 from operator_console.coordinator_client import AdminClient
+from tests.fault_table import RecordProperty
 from tests.fleet.conftest import ItemResult
 from tests.fleet.fleets import SHORT_TIMES
 from tests.integration.platforms import agent, register, running, until
@@ -61,9 +62,17 @@ def small_disk(folder: Path) -> Iterator[SmallDisk]:
         subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
+@pytest.mark.fault(
+    "the coordinator's disk full while an agent delivers",
+    "nothing is acknowledged in vain; what does not fit stays with the agent",
+)
+@pytest.mark.fault(
+    "the coordinator's disk full while a worker stores a model",
+    "the run ends well once there is room",
+)
 @pytest.mark.fleet
 def test_a_full_disk_of_the_coordinator_acknowledges_nothing_in_vain_and_ends_no_run(
-    open_folder: Path, monkeypatch: pytest.MonkeyPatch, item_result: ItemResult
+    open_folder: Path, monkeypatch: pytest.MonkeyPatch, item_result: ItemResult, record_property: RecordProperty
 ) -> None:
     for name, value in SHORT_TIMES.items():
         monkeypatch.setenv(name, value)
@@ -87,6 +96,7 @@ def test_a_full_disk_of_the_coordinator_acknowledges_nothing_in_vain_and_ends_no
             assert listening.poll() is None
         _order_on_a_full_disk(client, disk, stack.data_dir / "worker" / "worker-1")
         assert _assert_whole(client, disk.folder) == MADE
+    record_property("segments", MADE)
     item_result(
         5,
         tried="the coordinator's disk full while an agent delivered, and while a worker stored a model: "

@@ -64,6 +64,10 @@ async def until(condition: Callable[[], Awaitable[bool]]) -> None:
             pass
 
 
+@pytest.mark.fault(
+    "the certificate authority exchanged under connected members",
+    "they renew, and go on",
+)
 async def test_the_authority_is_exchanged_under_a_connected_agent_and_worker(
     start_coordinator: StartCoordinator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, item_result: ItemResult
 ) -> None:

@@ -20,6 +20,7 @@ from bandwatch.wire.v1.model_pb2 import (
     RolloutPlan,
     TrainingRun,
 )
+from tests.fault_table import RecordProperty
 from tests.fleet.conftest import ItemResult
 from tests.fleet.fleets import Fleet, assert_nothing_lost, prepared_teacher, two_agents
 from tests.integration.platforms import until
@@ -122,10 +123,18 @@ def _stage(run: TrainingRun) -> str:
     return _STAGE_OF.get(told[0], "training") if told else "claimed"
 
 
+@pytest.mark.fault(
+    "agent, coordinator, schedule, worker, attempt, PostgreSQL or Redis killed at a random moment of a run",
+    "the run ends with its model active; no acknowledged segment is lost",
+)
+@pytest.mark.fault(
+    "Redis emptied at a random moment of a run",
+    "the run ends with its model active; no acknowledged segment is lost",
+)
 @pytest.mark.fleet
 @pytest.mark.timeout(1500)
 def test_whatever_is_killed_at_whatever_moment_a_run_ends_active_and_nothing_acknowledged_is_lost(
-    open_folder: Path, monkeypatch: pytest.MonkeyPatch, item_result: ItemResult
+    open_folder: Path, monkeypatch: pytest.MonkeyPatch, item_result: ItemResult, record_property: RecordProperty
 ) -> None:
     drawn = points(SEED)
     faults, stages = Counter(point.fault for point in drawn), Counter(point.stage for point in drawn)
@@ -144,6 +153,8 @@ def test_whatever_is_killed_at_whatever_moment_a_run_ends_active_and_nothing_ack
             print(f"{number}: {point}, seen {seen.result()}: active after {took_s:.1f} s")  # noqa: T201
         fleet.end()
         segments = assert_nothing_lost(fleet)
+    record_property("seed", SEED)
+    record_property("segments", segments)
     item_result(
         4,
         tried=f"kill -9 or flushall ({_listed(faults)}) at a random moment of one run after it came to a stage "

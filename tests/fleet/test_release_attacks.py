@@ -217,6 +217,10 @@ def scene(coordinator: FakeCoordinator, publisher: Publisher) -> Scene:
     return Scene(coordinator, publisher, first, second, files_before)
 
 
+@pytest.mark.fault(
+    "releases rolled back, mixed, frozen, endless, tampered with, or signed by stolen keys",
+    "refused with a code and reported; the model in force stays; the next honest release runs",
+)
 @pytest.mark.parametrize(("attack", "code"), ATTACKS, ids=[attack.__name__ for attack, _ in ATTACKS])
 async def test_an_attack_is_refused_and_reported_and_the_next_honest_release_runs(
     scene: Scene,
@@ -255,6 +259,10 @@ def running(fake: FakeCoordinator) -> int:
     return fake.reports[-1].running_serial if fake.reports else 0
 
 
+@pytest.mark.fault(
+    "versions driven forward with a stolen key",
+    "the next rotation of keys ends it",
+)
 async def test_a_fast_forward_with_a_stolen_key_ends_with_the_next_rotation(
     scene: Scene,
     make_settings: MakeSettings,
@@ -279,6 +287,10 @@ async def test_a_fast_forward_with_a_stolen_key_ends_with_the_next_rotation(
     item_result(1, tried="fast-forward with the key that dates, ended by a rotation", how_often=1, lost="nothing")
 
 
+@pytest.mark.fault(
+    "an observer that is shown old metadata for ever",
+    "the model in force goes on, also over a restart; nothing newer is believed",
+)
 async def test_a_model_in_force_goes_on_and_starts_again_while_everything_is_frozen(
     scene: Scene,
     start_agent: StartAgent,

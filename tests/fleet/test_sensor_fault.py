@@ -100,6 +100,10 @@ async def findings(fleet: Fleet) -> dict[str, policy_pb2.ObserverHealth]:
     return {found.observer: found for found in answer.health}
 
 
+@pytest.mark.fault(
+    "one dead antenna among ten observers",
+    "a sensor fault on that one, no incident, and its data do not train",
+)
 @pytest.mark.fleet
 async def test_one_dead_antenna_of_ten_is_a_sensor_fault_and_no_incident(
     coordinator: Coordinator, item_result: ItemResult

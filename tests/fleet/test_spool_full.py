@@ -14,6 +14,7 @@ from observer_agent.settings import AgentSettings
 from observer_agent.spool.records import LANE_OF, Purpose
 from observer_agent.spool.store import Spool
 from observer_agent.uplink.client import Uplink
+from tests.fault_table import RecordProperty
 from tests.fleet.conftest import ItemResult
 from tests.integration.conftest import Coordinator, Network
 from tests.unit.observer_agent.spooled import make_segment
@@ -41,9 +42,13 @@ def fill(spool: Spool, seed: int) -> list[tuple[int, Purpose]]:
     return made
 
 
+@pytest.mark.fault(
+    "an observer's spool full for longer than it can hold",
+    "routine goes first, evidence last; stored and counted as evicted are all that was made",
+)
 @pytest.mark.fleet
 async def test_a_full_spool_keeps_evidence_longest_and_stored_and_evicted_are_all_that_was_made(
-    coordinator: Coordinator, network: Network, tmp_path: Path, item_result: ItemResult
+    coordinator: Coordinator, network: Network, tmp_path: Path, item_result: ItemResult, record_property: RecordProperty
 ) -> None:
     stored_in_all = 0
     for seed in range(TRIES):
@@ -59,6 +64,8 @@ async def test_a_full_spool_keeps_evidence_longest_and_stored_and_evicted_are_al
         kept = to_be_kept(made)
         assert await stored(coordinator, boot_id) == kept
         stored_in_all += len(kept)
+    record_property("seed", f"0 to {TRIES - 1}")
+    record_property("segments", stored_in_all)
     item_result(
         5,
         tried=f"a spool with room for {ROOM} of {3 * ROOM} segments in any order: routine went first, then training, "

@@ -122,6 +122,10 @@ async def test_a_made_up_token_opens_nothing(coordinator: Coordinator) -> None:
     await channel.close()
 
 
+@pytest.mark.fault(
+    "strangers that hold every connection they can get",
+    "members are served",
+)
 async def test_however_many_strangers_wait_for_an_answer_members_get_theirs(
     coordinator: Coordinator, network: Network
 ) -> None:

@@ -65,6 +65,10 @@ async def test_a_change_made_through_one_coordinator_wakes_a_watch_at_the_other(
         assert await next_revision(watch) == revision
 
 
+@pytest.mark.fault(
+    "the connection cut over which a coordinator hears of the others' changes",
+    "it listens again, and wakes its watches",
+)
 async def test_a_coordinator_whose_listening_connection_is_cut_wakes_its_watches_all_the_same(
     replica: Coordinator, watch: "Watching"
 ) -> None:

@@ -56,6 +56,10 @@ def test_a_model_goes_from_radio_to_an_agent_through_a_bucket_and_no_shared_fold
         assert not any(SECRET in log.read_text() for log in (stack.data_dir / "logs").glob("*.log"))
 
 
+@pytest.mark.fault(
+    "the bucket of blobs away",
+    "segments stay with the agents until it is back",
+)
 @pytest.mark.slow
 def test_segments_stay_with_the_agent_while_the_bucket_is_away(
     open_folder: Path, monkeypatch: pytest.MonkeyPatch

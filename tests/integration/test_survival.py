@@ -10,10 +10,17 @@ from bandwatch.artifacts.blobs import BlobStore
 from bandwatch.wire.v1.model_pb2 import TRAINING_RUN_STATE_SUCCEEDED, TrainingRun
 from bandwatch.wire.v1.spectrum_pb2 import Segment
 from operator_console.coordinator_client import AdminClient
+from tests.fault_table import RecordProperty
 from tests.integration.platforms import agent, register, running, until
 
 
-def test_a_coordinator_killed_during_an_upload_loses_and_doubles_nothing(open_folder: Path) -> None:
+@pytest.mark.fault(
+    "the coordinator killed twice during an upload",
+    "no acknowledged segment is lost, none is stored twice",
+)
+def test_a_coordinator_killed_during_an_upload_loses_and_doubles_nothing(
+    open_folder: Path, record_property: RecordProperty
+) -> None:
     wanted_s = 48.0
     with running(open_folder) as stack, AdminClient(stack.address, stack.operator_token, stack.authorities) as client:
         token = register(client, timedelta(seconds=wanted_s))
@@ -28,6 +35,7 @@ def test_a_coordinator_killed_during_an_upload_loses_and_doubles_nothing(open_fo
         assert [segment.origin.sequence for segment in segments] == list(range(1, len(segments) + 1))
         assert all(len(blobs.read(segment.codes_digest)) == 128 * segment.frame_count for segment in segments)
         _assert_contiguous(segments)
+    record_property("segments", len(segments))
 
 
 def _has_segments(client: AdminClient, count: int) -> bool:
@@ -39,6 +47,10 @@ def _assert_contiguous(segments: list[Segment]) -> None:
     assert len(full) >= len(segments) - 1, "only the last segment may be short"
 
 
+@pytest.mark.fault(
+    "a worker killed in the middle of a run",
+    "another attempt goes on from the checkpoint",
+)
 def test_a_run_whose_worker_is_killed_is_taken_up_again_where_it_stood(
     open_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -63,6 +75,10 @@ def test_a_run_whose_worker_is_killed_is_taken_up_again_where_it_stood(
     assert second_attempt[-1].model
 
 
+@pytest.mark.fault(
+    "Redis killed while a run trains",
+    "the next run is taken all the same",
+)
 def test_a_broker_killed_while_a_run_trains_keeps_no_later_run_waiting(open_folder: Path) -> None:
     with running(open_folder) as stack, AdminClient(stack.address, stack.operator_token, stack.authorities) as client:
         token = register(client, timedelta(seconds=8))

@@ -114,6 +114,10 @@ async def test_only_one_of_two_workers_gets_a_run(coordinator: Coordinator, netw
     assert sum(isinstance(answer, training_service_pb2.ClaimRunResponse) for answer in answers) == 1
 
 
+@pytest.mark.fault(
+    "a worker that comes back after its lease ran out",
+    "it can neither report nor finish; its heir can",
+)
 async def test_a_worker_that_lost_its_lease_can_neither_report_nor_finish(
     start_coordinator: StartCoordinator, coordinator: Coordinator, network: Network
 ) -> None:
@@ -137,6 +141,10 @@ async def _claim_when_free(coordinator: Coordinator) -> training_service_pb2.Cla
                 return await _claim(coordinator)
 
 
+@pytest.mark.fault(
+    "a worker that uses another's lease",
+    "it is refused",
+)
 async def test_a_lease_serves_only_the_worker_that_it_was_given_to(coordinator: Coordinator, network: Network) -> None:
     await _upload(coordinator, network, 1)
     await _order(coordinator, _teacher())
@@ -205,6 +213,10 @@ async def test_ordering_again_with_another_seed_is_refused(coordinator: Coordina
     assert (await _refused(_order(coordinator, _teacher(seed=2)))).code() is grpc.StatusCode.ALREADY_EXISTS
 
 
+@pytest.mark.fault(
+    "a run that ends every worker that takes it",
+    "it fails for good after so many attempts, with its last error",
+)
 async def test_a_run_whose_workers_all_vanish_ends_as_failed(
     start_coordinator: StartCoordinator, coordinator: Coordinator, network: Network
 ) -> None:
@@ -245,6 +257,10 @@ async def test_a_flushed_broker_hears_of_waiting_runs_again(
     assert (announced, again) == (1, 1)
 
 
+@pytest.mark.fault(
+    "a run ordered while Redis is away",
+    "it is announced once Redis is back",
+)
 async def test_an_order_is_kept_while_the_broker_is_away_and_announced_later(
     start_coordinator: StartCoordinator, coordinator: Coordinator, network: Network
 ) -> None:

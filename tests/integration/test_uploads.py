@@ -44,6 +44,10 @@ async def test_an_acknowledged_segment_has_its_row_and_its_blob(coordinator: Coo
     assert store.read(request.segment.codes_digest) == request.codes
 
 
+@pytest.mark.fault(
+    "an answer that got lost, so that a segment comes again",
+    "it is acknowledged again and stored once",
+)
 async def test_a_repeated_segment_is_acknowledged_again_and_stored_once(
     coordinator: Coordinator, network: Network
 ) -> None:
@@ -94,6 +98,10 @@ async def test_a_bad_segment_is_refused_alone_with_advice_and_the_rest_goes_on(
     assert len(await _stored(coordinator)) == 2
 
 
+@pytest.mark.fault(
+    "two agents that use one identity and number",
+    "the second codes are refused; the first stay",
+)
 async def test_a_number_that_was_used_for_other_codes_is_refused(coordinator: Coordinator, network: Network) -> None:
     first, second = (
         upload(7),
@@ -104,6 +112,10 @@ async def test_a_number_that_was_used_for_other_codes_is_refused(coordinator: Co
     assert answers[1].code == "already_exists"
 
 
+@pytest.mark.fault(
+    "a message beyond every limit",
+    "its stream breaks, no other",
+)
 async def test_a_message_beyond_every_limit_breaks_its_stream_and_no_other(
     coordinator: Coordinator, network: Network
 ) -> None:
@@ -153,6 +165,10 @@ async def test_anomalies_are_accepted_one_by_one(coordinator: Coordinator, netwo
     assert {(a.score, a.value, a.threshold, a.error_db) for a in listed.anomalies} == {("combined", -0.5, -1.25, 4.0)}
 
 
+@pytest.mark.fault(
+    "an observer that opens more and more streams",
+    "it is refused more; others are served",
+)
 async def test_an_observer_may_hold_only_so_many_streams_and_others_are_served(
     coordinator: Coordinator, network: Network
 ) -> None:

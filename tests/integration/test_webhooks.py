@@ -153,6 +153,10 @@ async def test_a_webhook_is_told_when_an_incident_opens_gets_worse_and_ends(flee
     assert [json.loads(posted.body)["happening"] for posted in receiver.posted] == ["escalated", "ended"]
 
 
+@pytest.mark.fault(
+    "a webhook that never answers",
+    "it holds up no other",
+)
 async def test_a_receiver_that_never_answers_holds_up_no_other(fleet: Fleet, receiver: Receiver) -> None:
     with receiving() as hanging:
         hanging.mood = "hangs"

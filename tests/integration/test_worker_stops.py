@@ -11,6 +11,10 @@ from operator_console.coordinator_client import AdminClient
 from tests.integration.platforms import agent, register, running, until
 
 
+@pytest.mark.fault(
+    "a worker stopped in the middle of a run",
+    "it gives the run back, and the attempt does not count",
+)
 @pytest.mark.slow
 def test_a_worker_that_is_told_to_stop_gives_its_run_back_and_the_attempt_does_not_count(
     open_folder: Path,

@@ -78,6 +78,10 @@ async def test_a_push_fetches_only_the_blobs_that_changed(
     assert set(coordinator.fetched) == {release.manifest.digest, new_tensor.digest}
 
 
+@pytest.mark.fault(
+    "a part of a model damaged on its way",
+    "it is fetched again; nothing damaged runs",
+)
 async def test_a_blob_that_arrives_damaged_is_fetched_again(
     coordinator: FakeCoordinator, publisher: Publisher, start_agent: StartAgent
 ) -> None:
@@ -276,6 +280,10 @@ def _no_load(_: Manifest) -> ScoringModel:
     raise AssertionError("its blobs are not all there")
 
 
+@pytest.mark.fault(
+    "an older release offered after a restart",
+    "it is refused",
+)
 async def test_an_older_release_is_refused_even_after_a_restart(
     coordinator: FakeCoordinator, publisher: Publisher, start_agent: StartAgent
 ) -> None:
@@ -328,6 +336,10 @@ async def test_a_teacher_of_the_band_runs_in_every_cell_of_it(
         await coordinator.until(runs(coordinator, 3))
 
 
+@pytest.mark.fault(
+    "a download that breaks off",
+    "it goes on where it stopped",
+)
 async def test_a_download_that_breaks_off_goes_on_where_it_stopped(
     coordinator: FakeCoordinator, publisher: Publisher, start_agent: StartAgent
 ) -> None:
@@ -356,6 +368,10 @@ async def test_blobs_of_neither_the_active_nor_the_previous_release_are_removed(
     assert held == wanted
 
 
+@pytest.mark.fault(
+    "a model that rotted on the observer's disk",
+    "it is found out at the start and fetched again",
+)
 async def test_a_model_that_rotted_on_disk_is_fetched_again(
     coordinator: FakeCoordinator, publisher: Publisher, start_agent: StartAgent
 ) -> None:

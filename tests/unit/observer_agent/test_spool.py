@@ -227,6 +227,10 @@ def test_segments_counted_by_nobody_never_count_below_zero(tmp_path: Path) -> No
     spool.close()
 
 
+@pytest.mark.fault(
+    "a segment on a bad block",
+    "it is dropped and counted, the next one delivered",
+)
 def test_a_segment_on_a_bad_block_is_dropped_and_the_next_one_delivered(tmp_path: Path) -> None:
     spool = open_spool(tmp_path)
     bad, good = (spool.put_segment(*make_segment(seed)) for seed in range(2))
@@ -340,6 +344,10 @@ def test_a_spool_of_the_edition_of_one_score_opens_and_everything_in_it_is_deliv
     spool.close()
 
 
+@pytest.mark.fault(
+    "power lost between a spool's row and its file",
+    "what is half there is tidied; the rest is whole",
+)
 def test_what_a_crash_left_between_a_row_and_its_file_is_tidied(tmp_path: Path) -> None:
     spool = open_spool(tmp_path)
     kept, refused = (spool.put_segment(*make_segment(seed)) for seed in range(2))
@@ -355,6 +363,10 @@ def test_what_a_crash_left_between_a_row_and_its_file_is_tidied(tmp_path: Path) 
     spool.close()
 
 
+@pytest.mark.fault(
+    "a spool's index that is no database any more",
+    "it is set aside, and a new spool begins",
+)
 def test_an_index_that_is_no_database_is_set_aside_and_a_new_spool_begins(tmp_path: Path) -> None:
     spool = open_spool(tmp_path)
     before = spool.put_segment(*make_segment(1))
@@ -428,6 +440,10 @@ def fill(root: Path) -> dict[Origin, bytes]:
     return made
 
 
+@pytest.mark.fault(
+    "a byte flipped anywhere in a spool",
+    "no wrong data, no number twice; the rest is delivered",
+)
 @pytest.mark.parametrize("lost_power", [True, False])
 def test_a_flipped_byte_anywhere_never_gives_wrong_data_or_a_number_twice(tmp_path: Path, lost_power: bool) -> None:
     made = fill(tmp_path)
@@ -456,6 +472,10 @@ def test_a_flipped_byte_anywhere_never_gives_wrong_data_or_a_number_twice(tmp_pa
         shutil.rmtree(root)
 
 
+@pytest.mark.fault(
+    "an observer's disk that takes nothing",
+    "it is said, and nothing is half kept",
+)
 def test_a_disk_that_takes_nothing_is_said_and_nothing_is_half_kept(tmp_path: Path) -> None:
     spool = open_spool(tmp_path)
     spool.put_segment(*make_segment(1))

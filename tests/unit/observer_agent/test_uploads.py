@@ -187,6 +187,10 @@ async def test_delivery_goes_on_when_the_coordinator_comes_back(
     assert (len(coordinator.segments), len(coordinator.anomalies)) == (2, 1)
 
 
+@pytest.mark.fault(
+    "a coordinator that takes segments and never answers",
+    "the stream is left after its deadline, and nothing is let go of",
+)
 async def test_a_coordinator_that_never_answers_is_left_after_the_deadline(
     coordinator: FakeCoordinator, make_settings: MakeSettings, spool: Spool
 ) -> None:
