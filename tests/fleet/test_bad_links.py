@@ -1,10 +1,7 @@
 """An observer behind a bad link: late, slow, cut off, half open. What it made arrives, each thing once."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -13,21 +10,15 @@ import pytest
 from bandwatch.artifacts.blobs import BlobStore
 from bandwatch.identity.identity_files import Identity
 from bandwatch.wire.v1 import admin_service_pb2, observer_service_pb2
-from observer_agent.agent.delivery import Delivery
-from observer_agent.agent.retry import keep_doing
-from observer_agent.settings import AgentSettings
 from observer_agent.spool.records import Origin
 from observer_agent.spool.store import Spool
-from observer_agent.uplink.client import Uplink
 from tests.fault_table import RecordProperty
 from tests.fleet.bad_links import FAIR, BadLink, Weather
+from tests.fleet.deliveries import FRAMES, delivering, fill, open_spool
 from tests.integration.conftest import Coordinator, Network
-from tests.unit.observer_agent.spooled import make_segment
 
 SEGMENTS: Final = 24
-FRAMES: Final = 500
 SEEDS: Final = (1, 2, 3)
-CREDIT: Final = 1_000_000
 RECOVERY_S: Final = 150
 """A silent connection is given up after 80 s at the latest, by keep-alive."""
 
@@ -40,32 +31,14 @@ def bad(what: str) -> pytest.MarkDecorator:
 @pytest.fixture
 def spool(tmp_path: Path) -> Spool:
     """Give a spool with segments of cell oak in it."""
-    spool = Spool(tmp_path / "spool", limit_bytes=10**9, quarantine_limit_bytes=10**7)
-    for number in range(SEGMENTS):
-        record, codes = make_segment(number, frames=FRAMES, cell="cells/oak")
-        at = datetime.now(UTC) - timedelta(minutes=10) + timedelta(seconds=number)
-        spool.put_segment(
-            record.model_copy(update={"start_at": at, "scored_by_serial": 0, "anomalous_windows": 0}), codes
-        )
+    spool = open_spool(tmp_path / "spool")
+    fill(spool, range(SEGMENTS))
     return spool
 
 
-@asynccontextmanager
-async def delivering(spool: Spool, identity: Identity, address: str, folder: Path) -> AsyncIterator[Delivery]:
-    """Deliver what the spool holds to an address until the block ends."""
-    (folder / "cell.json").write_text("{}")
-    settings = AgentSettings.from_options(
-        {"data_dir": folder, "simulate": folder / "cell.json", "answer_deadline_s": 5.0, "retry_cap_s": 0.5}
-    )
-    async with Uplink(settings, replace(identity, address=address)) as uplink:
-        delivery = Delivery(spool, uplink, settings)
-        delivery.allow(CREDIT)
-        task = asyncio.create_task(keep_doing("upload", delivery.upload, settings))
-        try:
-            yield delivery
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+def at(identity: Identity, link: BadLink) -> Identity:
+    """Return the same observer behind a link."""
+    return replace(identity, address=link.address)
 
 
 async def stored_once(coordinator: Coordinator, spool: Spool) -> int:
@@ -102,7 +75,7 @@ async def test_a_slow_or_lossy_link_costs_nothing_but_time(
 ) -> None:
     async with BadLink(coordinator.member_address, seed).listening() as link:
         link.become(weather)
-        async with delivering(spool, network.tokens["roof"], link.address, tmp_path) as delivery:
+        async with delivering(spool, at(network.tokens["roof"], link), tmp_path) as delivery:
             async with asyncio.timeout(RECOVERY_S):
                 await delivery.wait_until_delivered()
     record_property("segments", await stored_once(coordinator, spool))
@@ -119,7 +92,7 @@ async def test_connections_that_are_reset_again_and_again_lose_and_double_nothin
 ) -> None:
     async with BadLink(coordinator.member_address, seed).listening() as link:
         link.become(Weather(cut_after=(5_000, 400_000)))
-        async with delivering(spool, network.tokens["roof"], link.address, tmp_path) as delivery:
+        async with delivering(spool, at(network.tokens["roof"], link), tmp_path) as delivery:
             async with asyncio.timeout(RECOVERY_S):
                 await link.until(lambda: link.cuts >= 5)
                 link.become(FAIR)
@@ -138,7 +111,7 @@ async def test_a_connection_that_is_half_open_is_given_up_and_all_arrives_over_a
 ) -> None:
     async with BadLink(coordinator.member_address, seed).listening() as link:
         link.become(Weather(silent_after=(20_000, 800_000)))
-        async with delivering(spool, network.tokens["roof"], link.address, tmp_path) as delivery:
+        async with delivering(spool, at(network.tokens["roof"], link), tmp_path) as delivery:
             async with asyncio.timeout(RECOVERY_S):
                 await link.until(lambda: link.silenced >= 1)
                 link.become(FAIR)
@@ -157,7 +130,7 @@ async def test_a_link_of_one_byte_a_second_holds_up_neither_this_observer_for_go
 ) -> None:
     async with BadLink(coordinator.member_address, 0).listening() as link:
         link.become(Weather(bytes_per_s=1))
-        async with delivering(spool, network.tokens["roof"], link.address, tmp_path) as delivery:
+        async with delivering(spool, at(network.tokens["roof"], link), tmp_path) as delivery:
             await link.until(lambda: link.connections > 0)
             async with coordinator.observer(network.tokens["van"]) as other:
                 for _ in range(20):

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import zstandard
 
 from bandwatch.artifacts.blobs import BlobStore
@@ -48,6 +49,10 @@ async def test_compressed_codes_are_stored_plain_under_the_digest_of_the_plain_o
     assert blobs.read(hashlib.sha256(CODES).hexdigest()) == CODES
 
 
+@pytest.mark.fault(
+    "a compressed segment that swells to gigabytes",
+    "it is refused alone, the rest is stored",
+)
 async def test_a_bomb_and_other_frames_are_refused_alone_and_the_rest_is_stored(
     coordinator: Coordinator, network: Network
 ) -> None:

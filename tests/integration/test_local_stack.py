@@ -126,6 +126,10 @@ def alive(record: StackRecord) -> list[str]:
     return [name for name, pid in record.pids.items() if psutil.pid_exists(pid)]
 
 
+@pytest.mark.fault(
+    "every process killed, then everything restarted",
+    "what was registered is there",
+)
 def test_what_was_registered_survives_kills_and_a_restart_of_everything(tmp_path: Path) -> None:
     with running(tmp_path / "data", "--port", "0") as up:
         up.wait_until_it_says("Bandwatch runs at")

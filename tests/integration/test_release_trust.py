@@ -88,6 +88,10 @@ async def refused_by_roof(coordinator: Coordinator) -> list[tuple[int, str]]:
     return [(refusal.serial, refusal.code) for refusal in reported.refused]
 
 
+@pytest.mark.fault(
+    "signed metadata changed in the database",
+    "refused by observers, shown, and made good by a rotation",
+)
 async def test_what_somebody_changed_in_the_database_is_refused_shown_and_made_good_by_a_rotation(
     coordinator: Coordinator, registry: Registry, roof: Roof
 ) -> None:

@@ -80,6 +80,10 @@ async def test_a_release_with_a_higher_error_never_leaves_shadow(fleet: Fleet) -
     assert {(agent.running, agent.shadow) for agent in fleet.agents} == {(1, 0)}
 
 
+@pytest.mark.fault(
+    "a release that is worse on its canaries",
+    "it is taken back, and they get the former model again",
+)
 async def test_a_canary_that_gets_worse_is_stopped_and_its_observers_get_the_former_model_under_a_newer_serial(
     fleet: Fleet,
 ) -> None:
@@ -123,6 +127,10 @@ async def test_false_alarms_and_windows_without_score_stop_a_canary(
     assert reason in stopped.reason
 
 
+@pytest.mark.fault(
+    "an observer that refuses a release",
+    "it is stopped",
+)
 async def test_an_observer_that_refuses_a_release_stops_it(fleet: Fleet) -> None:
     release = await fleet.release(await fleet.model(2))
     fleet.agents[3].refuses[release.serial] = "self_test_failed"
@@ -144,6 +152,10 @@ async def test_a_refusal_for_want_of_a_blob_is_waited_for(fleet: Fleet) -> None:
     await to_canary(fleet, release)
 
 
+@pytest.mark.fault(
+    "observers silent after they heard the offer of a release",
+    "silence counts as failure; who was away before does not",
+)
 async def test_silence_after_the_offer_counts_as_failure_and_offline_before_it_does_not(fleet: Fleet) -> None:
     fleet.settings_changes["rollout_grace_s"] = 0.000001
     offline, deaf = fleet.agents[0], fleet.agents[1]
@@ -160,6 +172,10 @@ async def test_silence_after_the_offer_counts_as_failure_and_offline_before_it_d
     assert release.serial not in offline.ever_ran
 
 
+@pytest.mark.fault(
+    "observers that stay offline during a rollout",
+    "they block nothing",
+)
 async def test_offline_observers_block_nothing(fleet: Fleet) -> None:
     online = fleet.agents[:2]
     release = await fleet.release(await fleet.model(2), canary_share=0.9)
@@ -171,6 +187,10 @@ async def test_offline_observers_block_nothing(fleet: Fleet) -> None:
     assert (await fleet.get(release)).state == RELEASE_STATE_ACTIVE
 
 
+@pytest.mark.fault(
+    "observers that run a release and report nothing of it",
+    "it goes back at its deadline",
+)
 async def test_what_reports_nothing_goes_back_at_the_deadline(fleet: Fleet) -> None:
     release = await fleet.release(await fleet.model(2), deadline_s=0.01)
     await fleet.sync()
@@ -274,6 +294,10 @@ async def test_a_canary_that_was_overtaken_by_another_serial_goes_on_under_a_new
     assert (await fleet.get(release)).state == RELEASE_STATE_SUPERSEDED
 
 
+@pytest.mark.fault(
+    "a student taken back while a teacher is on its way",
+    "the cell gets the teacher in force; the other one goes its way",
+)
 async def test_a_student_that_falls_brings_the_teacher_back_while_another_teacher_is_on_its_way(
     coordinator: Coordinator,
 ) -> None:

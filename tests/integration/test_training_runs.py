@@ -22,6 +22,7 @@ from bandwatch.wire.v1.model_pb2 import (
 from coordinator import app
 from coordinator.jobs import TRAINING_QUEUE, Broker
 from coordinator.registry.session import Registry
+from coordinator.services.training import runs
 from tests.integration.conftest import Coordinator, Network, StartCoordinator
 from tests.integration.honest_segments import upload
 from tests.integration.trained_models import content, store_blobs
@@ -93,6 +94,26 @@ async def test_a_run_keeps_the_list_of_segments_it_was_ordered_with(coordinator:
             training_service_pb2.ListRunSegmentsRequest(lease=claimed.lease, page_token=page.next_page_token)
         )
     assert [segment.origin.sequence for segment in (*page.segments, *rest.segments)] == [1, 2]
+
+
+@pytest.mark.fault("two schedules at the same time", "each run is announced once")
+async def test_of_two_schedules_one_announces_each_run(coordinator: Coordinator, network: Network) -> None:
+    await _upload(coordinator, network, 1)
+    for number in range(5):
+        await _order(coordinator, _teacher(seed=number), f"run-{number}")
+    url = coordinator.settings.sqlalchemy_url()
+    registries = [Registry(url, connections=1) for _ in range(4)]
+
+    async def due(registry: Registry) -> list[str]:
+        async with registry.transaction() as session:
+            return await runs.due(session, republish=timedelta(minutes=1))
+
+    async with registries[0].transaction() as session:
+        await session.execute(text("UPDATE training_runs SET published_at = NULL"))
+    announced = await asyncio.gather(*(due(registry) for registry in registries))
+    for registry in registries:
+        await registry.close()
+    assert sorted(run for found in announced for run in found) == [f"run-{number}" for number in range(5)]
 
 
 async def test_ordering_again_under_the_same_name_gives_the_same_run(

@@ -161,6 +161,10 @@ def no_graph_at_all(publisher: Publisher) -> AssignedRelease:
     return publisher.seal(manifest.model_copy(update={"content": manifest.content.model_copy(update={"graph": graph})}))
 
 
+@pytest.mark.fault(
+    "a model that is corrupt, of another cell, off on its golden windows, or answers no numbers",
+    "refused with a code; the model in force stays",
+)
 @pytest.mark.parametrize(
     ("offer", "code"),
     [

@@ -148,6 +148,10 @@ async def test_an_agent_that_may_not_watch_asks_by_itself_and_tries_again_no_soo
     assert second_s - first_s >= 0.5
 
 
+@pytest.mark.fault(
+    "samples lost by the receiver",
+    "no window and no segment reaches across",
+)
 async def test_neither_window_nor_segment_reaches_across_lost_samples(
     coordinator: FakeCoordinator, publisher: Publisher, make_settings: MakeSettings, start_agent: StartAgent
 ) -> None:
@@ -227,6 +231,10 @@ async def test_the_status_file_says_what_the_agent_runs_and_holds(
     assert status.training_s == pytest.approx(0.256)
 
 
+@pytest.mark.fault(
+    "a receiver that breaks",
+    "the agent ends with the reason, and what was heard is kept",
+)
 async def test_a_receiver_that_breaks_ends_the_agent_with_the_reason_and_what_was_heard_is_kept(
     coordinator: FakeCoordinator, make_settings: MakeSettings, start_agent: StartAgent
 ) -> None:

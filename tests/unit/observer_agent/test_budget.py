@@ -79,6 +79,10 @@ async def delivery(coordinator: FakeCoordinator, make_settings: MakeSettings, sp
     spool.close()
 
 
+@pytest.mark.fault(
+    "a day's bytes used up",
+    "evidence goes on longest; the rest waits",
+)
 async def test_evidence_goes_on_when_the_budget_for_training_is_used_up(
     coordinator: FakeCoordinator, spool: Spool, delivery: Delivery
 ) -> None:

@@ -37,6 +37,10 @@ async def test_the_coordinator_asks_for_a_renewal_and_the_agent_goes_on_with_the
     assert coordinator.renewals == 1
 
 
+@pytest.mark.fault(
+    "a certificate that is nearly over",
+    "it is renewed without being asked",
+)
 async def test_a_certificate_that_is_nearly_over_is_renewed_without_being_asked(
     coordinator: FakeCoordinator, make_settings: MakeSettings
 ) -> None:
