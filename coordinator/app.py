@@ -17,6 +17,7 @@ from bandwatch.errors import UnavailableError
 from bandwatch.identity.keyring import load_keyring
 from bandwatch.wire.serving import ServerCertificate
 from coordinator.jobs import Broker
+from coordinator.metrics import Metrics
 from coordinator.notices import Notices, set_within
 from coordinator.parts import (
     data_rules,
@@ -36,10 +37,12 @@ from coordinator.rpc.enrollment import EnrollmentServicer, Membership
 from coordinator.rpc.identity import Doorkeeper
 from coordinator.rpc.observers import ObserverLimits, ObserverServicer
 from coordinator.rpc.refusal_log import RefusalLog
+from coordinator.rpc.rounds import every
 from coordinator.rpc.server import Ports, Server, Servicers
 from coordinator.rpc.training import TrainingServicer
 from coordinator.rpc.vigil import Vigil
 from coordinator.rpc.wakeups import Wakeups
+from coordinator.services import overview
 from coordinator.services.detection import health, merges
 from coordinator.services.fleet import statistics
 from coordinator.services.housekeeping import Chore, Housekeeping, try_scheduler_lock
@@ -52,6 +55,8 @@ from coordinator.settings import CoordinatorSettings
 STOP_GRACE_S = 10.0
 METADATA_S = 10.0
 """How often the scheduler looks whether metadata of releases must be signed again."""
+OVERVIEW_S = 15.0
+"""How often metrics of the whole fleet are counted anew."""
 SWEEP_S = 1.0
 """How often the scheduler looks for runs that workers must hear of."""
 STRANGERS_CONNECTIONS = 4
@@ -70,6 +75,7 @@ async def running(settings: CoordinatorSettings) -> AsyncIterator[Ports]:
     front = Registry(settings.sqlalchemy_url(), connections=STRANGERS_CONNECTIONS)
     guard = Registry(settings.sqlalchemy_url(), connections=GUARDS_CONNECTIONS)
     notices = Notices(settings.watch_limit)
+    metrics = Metrics()
     broker = Broker(settings.redis_url)
     stopping = asyncio.Event()
     segment_blobs = open_blobs(settings, "segments")
@@ -99,6 +105,7 @@ async def running(settings: CoordinatorSettings) -> AsyncIterator[Ports]:
             stopping=stopping,
             keyring=lambda: certificate.keyring,
             refusals=refusals,
+            metrics=metrics,
         ),
         TrainingServicer(
             registry,
@@ -120,14 +127,17 @@ async def running(settings: CoordinatorSettings) -> AsyncIterator[Ports]:
             )
         ),
     )
-    server = Server(Edge(Doorkeeper(registry, front), vigil, refusals), servicers, certificate)
+    server = Server(Edge(Doorkeeper(registry, front), vigil, refusals, metrics), servicers, certificate)
     async with registry.transaction() as session:
         await publisher.prepare(session)
     ports = await server.start(settings.listen, settings.member_listen)
-    endless = (vigil.keep(), refusals.keep(), Wakeups(registry, notices).keep())
+    endless = [vigil.keep(), refusals.keep(), Wakeups(registry, notices).keep()]
+    if settings.metrics_listen:
+        endless.append(every(OVERVIEW_S, partial(show_overview, guard, metrics), "counting for metrics"))
     keeping = [asyncio.create_task(work) for work in endless]
     try:
-        yield ports
+        with metrics.serving(settings.metrics_listen):
+            yield ports
     finally:
         for task in keeping:
             task.cancel()
@@ -138,6 +148,12 @@ async def running(settings: CoordinatorSettings) -> AsyncIterator[Ports]:
         broker.close()
         for each in (registry, front, guard):
             await each.close()
+
+
+async def show_overview(registry: Registry, metrics: Metrics) -> None:
+    """Set the metrics of the whole fleet."""
+    async with registry.transaction() as session:
+        await overview.show(session, metrics)
 
 
 async def check_blobs(settings: CoordinatorSettings) -> None:

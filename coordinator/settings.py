@@ -31,6 +31,9 @@ class CoordinatorSettings(BaseSettings):
     member_listen: str = Field(
         "127.0.0.1:50052", description="Address and port for observers and workers, which prove themselves."
     )
+    metrics_listen: str | None = Field(
+        None, description="Address and port where Prometheus reads figures over plain HTTP; nowhere when absent."
+    )
     server_names: str = Field(
         "localhost,127.0.0.1,::1",
         description="Names and addresses by which callers know this host, besides its own name, with commas between.",
@@ -164,9 +167,11 @@ class CoordinatorSettings(BaseSettings):
     health_interval_s: Seconds = Field(10.0, description="Seconds between two comparisons of the observers of a cell.")
     student_data_s: Seconds = Field(300.0, description="Newest seconds of data that one student is refitted on.")
 
-    @field_validator("listen", "member_listen")
+    @field_validator("listen", "member_listen", "metrics_listen")
     @classmethod
-    def _address_and_port(cls, listen: str) -> str:
+    def _address_and_port(cls, listen: str | None) -> str | None:
+        if listen is None:
+            return None
         host, _, port = listen.rpartition(":")
         if not (_is_host(host) and port.isascii() and port.isdigit() and int(port) <= _LARGEST_PORT):
             raise ValueError("write an address of this host and a port, such as 127.0.0.1:50051 or [::]:50051")

@@ -1,9 +1,10 @@
 """The one interceptor: authenticates, authorises, validates, sets deadlines, and turns errors into status codes."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Final
 from uuid import uuid4
 
 import grpc
@@ -20,6 +21,7 @@ from bandwatch.errors import (
 )
 from bandwatch.wire.channel import CALL_DEADLINE_S
 from bandwatch.wire.status import ERROR_CODE, status_of
+from coordinator.metrics import Metrics
 from coordinator.registry.callers import NOBODY, Caller, Role, current_caller
 from coordinator.rpc.identity import SERVICES, Doorkeeper
 from coordinator.rpc.refusal_log import RefusalLog
@@ -29,6 +31,7 @@ from coordinator.rpc.vigil import Vigil
 _log = structlog.get_logger()
 
 Context = grpc.aio.ServicerContext[Any, Any]
+_STATUS: Final = {code.value[0]: code.name for code in grpc.StatusCode}
 Handler = Any
 """grpcio gives method handlers no public type."""
 
@@ -36,10 +39,11 @@ Handler = Any
 class Edge(grpc.aio.ServerInterceptor):
     """Stands between the network and every servicer of the contract."""
 
-    def __init__(self, doorkeeper: Doorkeeper, vigil: Vigil, refusals: RefusalLog) -> None:
+    def __init__(self, doorkeeper: Doorkeeper, vigil: Vigil, refusals: RefusalLog, metrics: Metrics) -> None:
         self._doorkeeper = doorkeeper
         self._vigil = vigil
         self._refusals = refusals
+        self._metrics = metrics
 
     async def intercept_service(
         self,
@@ -59,19 +63,19 @@ class Edge(grpc.aio.ServerInterceptor):
         read = _reader(handler)
 
         async def answer(sent: Any, context: Context) -> Any:
-            async with self._guard(method, context) as caller:
-                if handler.request_streaming:
-                    async with self._vigil.over(caller):
-                        return await behaviour(_validated(sent, read), context)
+            async with self._timed(method, context):
                 request = read(sent)
                 require_valid(request)
                 async with asyncio.timeout(CALL_DEADLINE_S):
                     return await behaviour(request, context)
 
-        make = (
-            grpc.stream_unary_rpc_method_handler if handler.request_streaming else grpc.unary_unary_rpc_method_handler
-        )
-        return make(answer, None, handler.response_serializer)
+        async def answer_many(sent: Any, context: Context) -> Any:
+            async with self._guard(method, context) as caller, self._stream(method, caller):
+                return await behaviour(_validated(sent, read), context)
+
+        if handler.request_streaming:
+            return grpc.stream_unary_rpc_method_handler(answer_many, None, handler.response_serializer)
+        return grpc.unary_unary_rpc_method_handler(answer, None, handler.response_serializer)
 
     def _wrap_stream(self, method: str, handler: Handler) -> Handler:
         many = handler.request_streaming
@@ -79,7 +83,7 @@ class Edge(grpc.aio.ServerInterceptor):
         read = _reader(handler)
 
         async def answer(sent: Any, context: Context) -> AsyncIterator[Any]:
-            async with self._guard(method, context) as caller, self._vigil.over(caller):
+            async with self._guard(method, context) as caller, self._stream(method, caller):
                 # A stream of items is validated by its servicer, which refuses bad ones one by one.
                 async for response in behaviour(_each_read(sent, read) if many else _checked(read(sent)), context):
                     yield response
@@ -88,6 +92,24 @@ class Edge(grpc.aio.ServerInterceptor):
             grpc.stream_stream_rpc_method_handler if handler.request_streaming else grpc.unary_stream_rpc_method_handler
         )
         return make(answer, None, handler.response_serializer)
+
+    @asynccontextmanager
+    async def _stream(self, method: str, caller: Caller) -> AsyncIterator[None]:
+        """Count a stream while it is open, and end it when its caller may not call any more."""
+        with self._metrics.open_streams.labels(method.rpartition("/")[2]).track_inprogress():
+            async with self._vigil.over(caller):
+                yield
+
+    @asynccontextmanager
+    async def _timed(self, method: str, context: Context) -> AsyncIterator[Caller]:
+        """Guard a call that is no stream, and note how long it took and how it ended."""
+        begun_s = time.perf_counter()
+        try:
+            async with self._guard(method, context) as caller:
+                yield caller
+        finally:
+            took_s = time.perf_counter() - begun_s
+            self._metrics.call_seconds.labels(method.rpartition("/")[2], _status(context)).observe(took_s)
 
     @asynccontextmanager
     async def _guard(self, method: str, context: Context) -> AsyncIterator[Caller]:
@@ -128,6 +150,14 @@ def _reader(handler: Handler) -> _Read:
             raise InvalidArgumentError("these bytes are no message of this method") from error
 
     return read
+
+
+def _status(context: Context) -> str:
+    """Return how a call ended, in the words of gRPC."""
+    code = context.code()
+    if isinstance(code, grpc.StatusCode):
+        return code.name
+    return _STATUS.get(code, "OK") if code else "OK"
 
 
 def _checked(request: Any) -> Any:

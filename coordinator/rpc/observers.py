@@ -1,12 +1,14 @@
 """ObserverService: message in, service call, message out."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from google.protobuf.json_format import MessageToDict
 
+from bandwatch import names
 from bandwatch.artifacts.blobs import Blobs
 from bandwatch.errors import InvalidArgumentError, NotFoundError, PermissionDeniedError
 from bandwatch.identity.keyring import Keyring
@@ -14,11 +16,13 @@ from bandwatch.wire.convert import to_duration_message
 from bandwatch.wire.v1 import observer_service_pb2 as pb
 from bandwatch.wire.v1 import observer_service_pb2_grpc
 from bandwatch.wire.v1.spectrum_pb2 import CODES_ENCODING_ZSTD, Anomaly, Origin
+from coordinator.metrics import Metrics
 from coordinator.notices import Notices, set_within
 from coordinator.registry.callers import current_caller
 from coordinator.registry.session import Registry
 from coordinator.rpc.blobs import blob_chunks
 from coordinator.rpc.edge import Context
+from coordinator.rpc.gathering import Gathering
 from coordinator.rpc.messages.registries import desired_message
 from coordinator.rpc.messages.segments import new_anomaly, new_segment
 from coordinator.rpc.observer_events import EventLimits, EventsPart
@@ -65,6 +69,7 @@ class ObserverServicer(EventsPart, MetadataPart, StatisticsPart, observer_servic
         stopping: asyncio.Event,
         keyring: Callable[[], Keyring],
         refusals: RefusalLog,
+        metrics: Metrics,
     ) -> None:
         self._registry = registry
         self._notices = notices
@@ -76,19 +81,28 @@ class ObserverServicer(EventsPart, MetadataPart, StatisticsPart, observer_servic
         self._stopping = stopping
         self._keyring = keyring
         self._refusals = refusals
+        self._metrics = metrics
         self._turnstile = Turnstile()
+        self._reports = Gathering(self._sync)
 
     async def Sync(self, request: pb.SyncRequest, context: Context) -> pb.SyncResponse:
         """Record the reported state and return the desired one."""
         reported = MessageToDict(request.state, preserving_proto_field_name=True)
-        async with self._registry.transaction() as session:
-            desired = await observers.sync(session, current_caller.get().observer_id, reported)
+        observer_id = current_caller.get().observer_id
+        desired = await self._reports.ask((observer_id, reported))
+        if desired is None:
+            raise NotFoundError(f"{names.observers.name(observer_id)} is not registered any more")
         return pb.SyncResponse(
             desired=desired_message(desired),
             upload_credit_bytes=self._limits.upload_credit_bytes,
             next_poll=to_duration_message(self._limits.poll),
             renew_certificate=request.authorities_digest not in ("", self._keyring().digest),
         )
+
+    async def _sync(self, reports: Sequence[tuple[str, dict[str, Any]]]) -> list[observers.DesiredState | None]:
+        async with self._registry.transaction() as session:
+            desired = await observers.sync(session, dict(reports))
+        return [desired.get(observer_id) for observer_id, _ in reports]
 
     async def Watch(self, request: pb.WatchRequest, context: Context) -> AsyncIterator[pb.WatchResponse]:
         """Say each new revision until the caller or the coordinator goes."""
@@ -116,6 +130,7 @@ class ObserverServicer(EventsPart, MetadataPart, StatisticsPart, observer_servic
                     yield response
 
     async def _admit(self, request: pb.UploadSegmentsRequest) -> tuple[Origin, segments.Admitted | Refused]:
+        self._metrics.segment_bytes.inc(len(request.codes))
         problem = first_problem(request)
         if problem is None and not request.HasField("segment"):
             problem = "segment: value is required"
@@ -140,10 +155,14 @@ class ObserverServicer(EventsPart, MetadataPart, StatisticsPart, observer_servic
             async with self._registry.transaction() as session:
                 stored = await segments.store(session, admitted)
         answers = iter(stored)
-        return [
+        responses = [
             _upload_response(origin, next(answers) if isinstance(outcome, segments.Admitted) else outcome)
             for origin, outcome in batch
         ]
+        for response in responses:
+            outcome = response.code or pb.UploadOutcome.Name(response.outcome).removeprefix("UPLOAD_OUTCOME_").lower()
+            self._metrics.segments.labels(outcome).inc()
+        return responses
 
     async def FetchBlob(self, request: pb.FetchBlobRequest, context: Context) -> AsyncIterator[pb.FetchBlobResponse]:
         """Stream a manifest, graph or tensor."""

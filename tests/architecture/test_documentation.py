@@ -11,6 +11,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings
 
 import coordinator.__main__
+import coordinator.metrics
 import coordinator.settings
 import observer_agent.__main__
 import observer_agent.settings
@@ -32,6 +33,7 @@ PROGRAMS = {
     "bandwatch-coordinator": coordinator.__main__.cli,
     "bandwatch-worker": training_worker.__main__.cli,
 }
+METRIC_ROW = re.compile(r"^\| `(bandwatch_\w+)` \|([^|]*)\|", re.MULTILINE)
 HEADINGS_OF = {page: re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE) for page in PAGES}
 
 
@@ -120,3 +122,10 @@ def test_every_relative_link_leads_to_a_file_and_a_heading(page: Path) -> None:
         if not target.exists() or (anchor and anchor not in map(anchor_of, HEADINGS_OF.get(target, []))):
             broken.append(link)
     assert broken == []
+
+
+def test_every_metric_is_documented_with_its_labels_and_no_other_is() -> None:
+    section = OPERATING.split("\n## Metrics\n")[1].split("\n## ")[0]
+    told = {name: set(re.findall(r"`(\w+)`", labels)) for name, labels in METRIC_ROW.findall(section)}
+    metrics = vars(coordinator.metrics.Metrics()).values()
+    assert told == {metric._name: set(metric._labelnames) for metric in metrics if hasattr(metric, "_labelnames")}
