@@ -57,11 +57,13 @@ class _Passage:
 
 
 class BadLink:
-    """Passes TCP connections on to a port. What the weather is may be changed at any moment."""
+    """Passes TCP connections on to an address, or in turn to the next of several that answers.
 
-    def __init__(self, target: str, seed: int) -> None:
-        self._host, _, port = target.rpartition(":")
-        self._port = int(port)
+    What the weather is may be changed at any moment.
+    """
+
+    def __init__(self, seed: int, *targets: str) -> None:
+        self._targets = [target.rsplit(":", 1) for target in targets]
         self._draw = random.Random(seed)
         self._weather = FAIR
         self._changed = asyncio.Event()
@@ -77,8 +79,10 @@ class BadLink:
         passages: set[asyncio.Task[None]] = set()
 
         def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            task = asyncio.ensure_future(self._pass_on(reader, writer))
+            passage = _Passage(self._drawn(self._weather.cut_after), self._drawn(self._weather.silent_after), [writer])
+            task = asyncio.ensure_future(self._pass_on(reader, passage))
             passages.add(task)
+            task.add_done_callback(lambda _: passage.cut())
             task.add_done_callback(passages.discard)
 
         server = await asyncio.start_server(accept, "127.0.0.1", 0)
@@ -103,27 +107,32 @@ class BadLink:
             self._counted.clear()
             await self._counted.wait()
 
-    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _pass_on(self, reader: asyncio.StreamReader, passage: _Passage) -> None:
         self.connections += 1
         self._counted.set()
-        passage = _Passage(self._drawn(self._weather.cut_after), self._drawn(self._weather.silent_after), [writer])
-        try:
-            far_reader, far_writer = await asyncio.open_connection(self._host, self._port)
-        except OSError:
-            passage.cut()
+        reached = await self._reach()
+        if reached is None:
             return
-        passage.writers.append(far_writer)
+        far_reader, far_writer = reached
         ways = [
             asyncio.ensure_future(self._carry(source, sink, passage))
-            for source, sink in ((reader, far_writer), (far_reader, writer))
+            for source, sink in ((reader, far_writer), (far_reader, passage.writers[0]))
         ]
+        passage.writers.append(far_writer)
         try:
             await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for way in ways:
                 way.cancel()
             await asyncio.gather(*ways, return_exceptions=True)
-            passage.cut()
+
+    async def _reach(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
+        first = self.connections
+        for number in range(len(self._targets)):
+            host, port = self._targets[(first + number) % len(self._targets)]
+            with suppress(OSError):
+                return await asyncio.open_connection(host, int(port))
+        return None
 
     @property
     def _piece(self) -> int:

@@ -73,7 +73,7 @@ async def test_a_slow_or_lossy_link_costs_nothing_but_time(
     weather: Weather,
     seed: int,
 ) -> None:
-    async with BadLink(coordinator.member_address, seed).listening() as link:
+    async with BadLink(seed, coordinator.member_address).listening() as link:
         link.become(weather)
         async with delivering(spool, at(network.tokens["roof"], link), tmp_path) as delivery:
             async with asyncio.timeout(RECOVERY_S):
@@ -90,7 +90,7 @@ async def test_a_slow_or_lossy_link_costs_nothing_but_time(
 async def test_connections_that_are_reset_again_and_again_lose_and_double_nothing(
     coordinator: Coordinator, network: Network, spool: Spool, tmp_path: Path, record_property: RecordProperty, seed: int
 ) -> None:
-    async with BadLink(coordinator.member_address, seed).listening() as link:
+    async with BadLink(seed, coordinator.member_address).listening() as link:
         link.become(Weather(cut_after=(5_000, 400_000)))
         async with delivering(spool, at(network.tokens["roof"], link), tmp_path) as delivery:
             async with asyncio.timeout(RECOVERY_S):
@@ -109,7 +109,7 @@ async def test_connections_that_are_reset_again_and_again_lose_and_double_nothin
 async def test_a_connection_that_is_half_open_is_given_up_and_all_arrives_over_another(
     coordinator: Coordinator, network: Network, spool: Spool, tmp_path: Path, record_property: RecordProperty, seed: int
 ) -> None:
-    async with BadLink(coordinator.member_address, seed).listening() as link:
+    async with BadLink(seed, coordinator.member_address).listening() as link:
         link.become(Weather(silent_after=(20_000, 800_000)))
         async with delivering(spool, at(network.tokens["roof"], link), tmp_path) as delivery:
             async with asyncio.timeout(RECOVERY_S):
@@ -128,7 +128,7 @@ async def test_a_connection_that_is_half_open_is_given_up_and_all_arrives_over_a
 async def test_a_link_of_one_byte_a_second_holds_up_neither_this_observer_for_good_nor_another(
     coordinator: Coordinator, network: Network, spool: Spool, tmp_path: Path, record_property: RecordProperty
 ) -> None:
-    async with BadLink(coordinator.member_address, 0).listening() as link:
+    async with BadLink(0, coordinator.member_address).listening() as link:
         link.become(Weather(bytes_per_s=1))
         async with delivering(spool, at(network.tokens["roof"], link), tmp_path) as delivery:
             await link.until(lambda: link.connections > 0)

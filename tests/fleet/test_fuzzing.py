@@ -1,13 +1,10 @@
 """Ten thousand messages that hold anything, over every RPC: the coordinator, a process of its own, does not mind."""
 
 import asyncio
-import os
 import random
-import subprocess
-import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import grpc
@@ -21,11 +18,10 @@ from bandwatch.wire.v1.authority_pb2 import ROLE_WORKER
 from bandwatch.wire.v1.observer_service_pb2_grpc import ObserverServiceStub
 from coordinator.registry.callers import Role
 from coordinator.rpc.identity import METHODS as ROLE_OF
-from coordinator.settings import ENVIRONMENT_PREFIX, CoordinatorSettings
-from infra.local.ports import free_port
 from infra.local.programs import is_serving
 from tests.fault_table import RecordProperty
 from tests.fleet.conftest import ItemResult
+from tests.fleet.coordinators import Addresses, free_addresses, serving
 from tests.fleet.random_messages import random_request
 from tests.integration.any_messages import METHODS
 from tests.integration.conftest import Coordinator, Network, StartCoordinator, make_network
@@ -40,35 +36,20 @@ MOST_GROWTH_BYTES = 48 << 20
 FAILURES = {grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN, grpc.StatusCode.UNAVAILABLE}
 
 
-@contextmanager
-def serving(settings: CoordinatorSettings, log: Path) -> Iterator[tuple["subprocess.Popen[bytes]", str, str]]:
-    """Run the real program with these settings, and give its process and addresses."""
-    open_address, member_address = (f"127.0.0.1:{free_port()}" for _ in range(2))
-    values = {name: value for name, value in settings.model_dump().items() if value is not None}
-    values |= {"listen": open_address, "member_listen": member_address}
-    environment = {f"{ENVIRONMENT_PREFIX}{name.upper()}": str(value) for name, value in values.items()}
-    command = [sys.executable, "-m", "coordinator", "serve"]
-    with (
-        log.open("wb") as output,
-        subprocess.Popen(command, env={**os.environ, **environment}, stdout=output) as process,
-    ):
-        try:
-            yield process, open_address, member_address
-        finally:
-            process.terminate()
-
-
 @asynccontextmanager
 async def channels(
-    coordinator: Coordinator, network: Network, addresses: tuple[str, str]
+    coordinator: Coordinator, network: Network, addresses: Addresses
 ) -> AsyncIterator[dict[Role, grpc.aio.Channel]]:
     """Connect as each kind of caller."""
-    authorities = coordinator.authorities
+    authorities, fuzzer = coordinator.authorities, load_identity(coordinator.folder / "workers" / "fuzzer", "")
     proofs = {
-        Role.NEWCOMER: (addresses[0], newcomer_credentials(authorities)),
-        Role.ADMIN: (addresses[0], operator_credentials(authorities, coordinator.operator_token)),
-        Role.OBSERVER: (addresses[1], member_credentials(network.tokens["van"])),
-        Role.WORKER: (addresses[1], member_credentials(load_identity(coordinator.folder / "workers" / "fuzzer", ""))),
+        Role.NEWCOMER: (addresses.open, newcomer_credentials(authorities)),
+        Role.ADMIN: (addresses.open, operator_credentials(authorities, coordinator.operator_token)),
+        Role.OBSERVER: (addresses.members, member_credentials(network.tokens["van"])),
+        Role.WORKER: (
+            addresses.members,
+            member_credentials(fuzzer),
+        ),
     }
     async with AsyncExitStack() as stack:
         yield {
@@ -112,12 +93,10 @@ async def test_ten_thousand_messages_that_hold_anything_neither_stop_nor_swell_t
     record_property("seed", SEED)
     draw, seen, sizes = random.Random(SEED), Counter[str](), []
     acting = {Role.MEMBER: Role.OBSERVER, Role.VIEWER: Role.ADMIN, Role.OPERATOR: Role.ADMIN}
-    with serving(coordinator.settings, tmp_path / "log") as (process, *addresses):
-        keys = coordinator.settings.keys_dir
-        while not is_serving(addresses[0], keys / "authorities.pem"):
-            assert process.poll() is None, (tmp_path / "log").read_text()
+    addresses = free_addresses()
+    with serving(coordinator.settings, addresses, tmp_path / "log") as process:
         memory = psutil.Process(process.pid)
-        async with channels(coordinator, network, (addresses[0], addresses[1])) as connected:
+        async with channels(coordinator, network, addresses) as connected:
             for begin in range(0, MESSAGES, AT_ONCE):
                 paths = draw.choices(sorted(METHODS), k=min(AT_ONCE, MESSAGES - begin))
                 roles = [acting.get(ROLE_OF[path] or Role.ADMIN, ROLE_OF[path] or Role.ADMIN) for path in paths]
@@ -137,7 +116,7 @@ async def test_ten_thousand_messages_that_hold_anything_neither_stop_nor_swell_t
             service = ObserverServiceStub(connected[Role.OBSERVER])
             await service.Sync(observer_service_pb2.SyncRequest(state=state), timeout=30)
         assert process.poll() is None
-        assert is_serving(addresses[0], keys / "authorities.pem")
+        assert is_serving(addresses.open, coordinator.settings.keys_dir / "authorities.pem")
     growth = sizes[-1] - sizes[0]
     figures = f"{dict(seen.most_common())}; memory {sizes[0] >> 20} to {sizes[-1] >> 20} MiB"
     assert growth < MOST_GROWTH_BYTES, figures
