@@ -1,5 +1,7 @@
 """The command bandwatch-agent. What takes long to import is imported where it is used: --help answers at once."""
 
+import logging
+import os
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -8,6 +10,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from bandwatch.errors import BandwatchError, InvalidArgumentError
+from bandwatch.logs import configure_logs
 from observer_agent.settings import ENVIRONMENT_PREFIX, AgentSettings
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -109,6 +112,101 @@ def status(
     typer.echo(f"{'age_s':20} {age_s:.1f}")
     for name, value in found.model_dump(mode="json").items():
         typer.echo(f"{name:20} {value}")
+
+
+@app.command()
+def simulate(
+    network: Annotated[
+        Path,
+        typer.Option(metavar="FILE", help="TOML file of bands, cells, observers and anomalies.", show_default=False),
+    ],
+    data_dir: Annotated[Path, typer.Option(help="Folder of all agents; each has one of its own in it.")] = Path(
+        "simulated-fleet"
+    ),
+    observers: Annotated[
+        int | None, typer.Option(min=1, max=5000, help="How many; those of the file, repeated as often as needed.")
+    ] = None,
+    coordinator: Annotated[
+        str, typer.Option(metavar="HOST:PORT", help="Where observers enrol that have no identity yet.")
+    ] = "",
+    tokens: Annotated[
+        Path | None, typer.Option(metavar="PATH", help="File with one join token a line, or a folder of such files.")
+    ] = None,
+    duration: Annotated[
+        float | None, typer.Option(min=1, metavar="SECONDS", help="When to end; without it, a signal ends it.")
+    ] = None,
+    listen_seconds: Annotated[float, typer.Option(min=0.1, help="How long each observer listens in a period.")] = 0.64,
+    period_seconds: Annotated[float, typer.Option(min=0.1, help="The period.")] = 20.0,
+    start_seconds: Annotated[
+        float, typer.Option(min=0, help="What the network's clock shows at first, since its midnight.")
+    ] = 0.0,
+    cut_seconds: Annotated[float, typer.Option(min=0, help="How long a link that is cut stays so.")] = 5.0,
+    cut_every_seconds: Annotated[
+        float, typer.Option(min=0, help="Time between cuts of one link, on average; 0: none is cut.")
+    ] = 0.0,
+    seed: Annotated[int, typer.Option(help="Another one cuts links at other times.")] = 0,
+    deliver_seconds: Annotated[
+        float, typer.Option(min=0, help="How long agents may go on delivering when the radio has ended.")
+    ] = 60.0,
+    report: Annotated[Path, typer.Option(metavar="FILE", help="Where the account is written, as JSON.")] = Path(
+        "simulated-fleet.json"
+    ),
+    *,
+    registration: Annotated[
+        bool, typer.Option("--registration", help="Only print the commands that register the network.")
+    ] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Log what every agent logs.")] = False,
+) -> None:
+    """Run many agents in this process, on one simulated network, and say what the coordinator should know at the end.
+
+    Everything but radio is real: enrolment, mutual TLS, spools, uploads, models, detection. Radio is computed as frames
+    for --listen-seconds in every --period-seconds, at another moment for each observer; in between an observer hears
+    nothing. While a link is cut its calls break off without an answer, and no others are made.
+
+    The first SIGTERM or SIGINT ends the radio, and agents deliver what they made; the second ends them at once.
+
+    Example: bandwatch-agent simulate --network town.toml --observers 50 --coordinator 127.0.0.1:50051 --tokens tokens
+    """
+    for library in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(
+            library, "1"
+        )  # before numpy is imported: threads of many agents would wait for each other
+    from bandwatch.lte.network.network import read_network
+    from observer_agent.simulation.account import table_of, write_account
+    from observer_agent.simulation.fleet import make_fleet
+    from observer_agent.simulation.links import LinkFaults
+    from observer_agent.simulation.radio import DutyCycle
+    from observer_agent.simulation.registration import registration_commands
+    from observer_agent.simulation.running import SimulationOptions
+    from observer_agent.simulation.running import simulate as run_fleet
+
+    configure_logs("bandwatch-agent", level=logging.INFO if verbose else logging.CRITICAL)
+    try:
+        description = read_network(network).description
+        size = observers or len(description.observers)
+        if registration:
+            typer.echo("\n".join(registration_commands(description, make_fleet(description, size))))
+            return
+        if not report.absolute().parent.is_dir():
+            raise InvalidArgumentError(f"{report} cannot be written: give --report a file in a folder that exists")
+        options = SimulationOptions(
+            network=network,
+            observers=size,
+            data_dir=data_dir,
+            coordinator=coordinator,
+            tokens=tokens,
+            duration_s=duration,
+            duty=DutyCycle(listen_seconds, period_seconds),
+            start_s=start_seconds,
+            faults=LinkFaults(cut_seconds, cut_every_seconds, seed),
+            deliver_s=deliver_seconds,
+        )
+        account = run_fleet(options, lambda line: typer.echo(line, err=True))
+        write_account(report, account)
+    except BandwatchError as error:
+        _leave(error)
+    typer.echo(table_of(account))
+    typer.echo(f"the whole account is in {report}")
 
 
 def _leave(error: BandwatchError) -> NoReturn:

@@ -38,7 +38,7 @@ def run(settings: AgentSettings) -> None:
     """
     configure_logs("bandwatch-agent")
     settings.data_dir.mkdir(parents=True, exist_ok=True)
-    with _alone_in(settings.data_dir):
+    with alone_in(settings.data_dir):
         asyncio.run(_run(settings))
 
 
@@ -118,7 +118,7 @@ def _mixer(timetable: Path | None, sample_rate_hz: float) -> AnomalyMixer | None
 
 
 @contextmanager
-def _alone_in(data_dir: Path) -> Iterator[None]:
+def alone_in(data_dir: Path) -> Iterator[None]:
     """Hold the folder: two agents with one spool would give the same numbers twice."""
     with (data_dir / "lock").open("w") as lock:
         try:

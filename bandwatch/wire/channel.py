@@ -80,7 +80,23 @@ def server_credentials(
 
     With `members_only`, who has no certificate of a trusted authority gets no connection.
     """
-    return grpc.dynamic_ssl_server_credentials(configuration(), configuration, members_only)
+    shown = configuration()
+
+    def changed() -> grpc.ServerCertificateConfiguration | None:
+        """Return nothing as long as nothing changed.
+
+        gRPC replaces what it has by whatever comes, also by the same again, and connections that are being made at that
+        moment in other threads then break, up to the end of the process.
+        """
+        nonlocal shown
+        newest = configuration()
+        if newest is shown:
+            return None
+        shown = newest
+        return newest
+
+    # The stubs do not know that nothing may be returned.
+    return grpc.dynamic_ssl_server_credentials(shown, changed, members_only)  # type: ignore[arg-type]
 
 
 def open_channel(target: str, credentials: grpc.ChannelCredentials) -> grpc.aio.Channel:

@@ -7,6 +7,7 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
+from bandwatch.errors import InvalidArgumentError
 from bandwatch.lte.anomalies.timetable import AnomalyMixer
 from bandwatch.spectrogram.bands import FRAME_BINS, FRAME_SECONDS, Band
 from bandwatch.spectrogram.frames import DEFAULT_REFERENCE_DB, FrameMaker, encode_frames
@@ -16,7 +17,7 @@ from bandwatch.spectrogram.windows import cut_windows
 from observer_agent.detection.detector import DetectionOptions, Detector, ScoredWindows
 from observer_agent.detection.model import ScoringModel
 from observer_agent.detection.self_test import Injection
-from observer_agent.receivers.blocks import Block, Receiver
+from observer_agent.receivers.blocks import Block, FrameReceiver, Receiver
 
 _log: Final = structlog.stdlib.get_logger()
 
@@ -57,6 +58,8 @@ class Run:
 class Pipeline:
     """Turns the blocks of a receiver into frames and scores windows of them.
 
+    Finished frames are taken as they are: nothing is mixed into them, and they say nothing of clipped samples.
+
     Raises:
         InvalidArgumentError: The receiver does not cover the band.
     """
@@ -71,7 +74,7 @@ class Pipeline:
         mixer: AnomalyMixer | None = None,
     ) -> None:
         self._rate_hz = receiver.sample_rate_hz
-        self._maker = FrameMaker(band, receiver.sample_rate_hz, receiver.center_hz)
+        self._maker = _frame_maker(receiver, band)
         self._mixer = mixer
         self._injection: Injection | None = None
         self._options = options
@@ -94,7 +97,8 @@ class Pipeline:
 
     def restart(self) -> None:
         """Forget what a gap cut off: neither a frame nor a window nor what stands out of several reaches across it."""
-        self._maker.reset()
+        if self._maker is not None:
+            self._maker.reset()
         self._run = None
         self._waiting = self._waiting[:0]
         for detector in (self._detector, self._shadow):
@@ -103,14 +107,8 @@ class Pipeline:
 
     def push(self, block: Block, model: ScoringModel | None, shadow: ScoringModel | None = None) -> FrameBatch:
         """Return the frames that a block completed, with its windows scored by the model, and by one beside it."""
-        iq = decode_samples(block.raw, block.datatype)
-        if self._mixer is not None:
-            iq = self._mixer.mix(iq, block.first_sample)
         self_test = self.self_test
-        if self._injection is not None:
-            iq = self._injection.mix(iq, block.first_sample)
-            self._injection = None if self._injection.is_over(block.end_sample) else self._injection
-        codes = encode_frames(self._maker.push(iq), DEFAULT_REFERENCE_DB)
+        codes, clipped = self._frames_of(block)
         if self._run is None:
             self._run = Run(self.frames, block.first_sample, self._rate_hz)
         first_frame = self.frames
@@ -120,13 +118,26 @@ class Pipeline:
             codes=codes,
             first_frame=first_frame,
             run=self._run,
-            clipped_share=clipped_share(block.raw, block.datatype),
+            clipped_share=clipped,
             serial=0 if model is None else model.serial,
             windows=self._score(windows, first_frames, model),
             shadow_serial=0 if shadow is None else shadow.serial,
             shadow_windows=self._score_in_shadow(windows, first_frames, shadow),
             self_test=self_test,
         )
+
+    def _frames_of(self, block: Block) -> tuple[NDArray[np.uint8], float]:
+        """Return the frames that a block completed, and the share of its samples that are clipped."""
+        if self._maker is None:
+            return np.frombuffer(block.raw, np.uint8).reshape(-1, FRAME_BINS), 0.0
+        iq = decode_samples(block.raw, block.datatype)
+        if self._mixer is not None:
+            iq = self._mixer.mix(iq, block.first_sample)
+        if self._injection is not None:
+            iq = self._injection.mix(iq, block.first_sample)
+            self._injection = None if self._injection.is_over(block.end_sample) else self._injection
+        codes = encode_frames(self._maker.push(iq), DEFAULT_REFERENCE_DB)
+        return codes, clipped_share(block.raw, block.datatype)
 
     def _cut(self, codes: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
         frames = np.concatenate((self._waiting, codes))
@@ -165,3 +176,16 @@ class Pipeline:
         if model is None:
             return None
         return before if before is not None and before.model is model else Detector(model, self._options)
+
+
+def _frame_maker(receiver: Receiver, band: Band) -> FrameMaker | None:
+    """Return what makes frames of a receiver's samples; nothing where it gives finished ones."""
+    if not isinstance(receiver, FrameReceiver):
+        return FrameMaker(band, receiver.sample_rate_hz, receiver.center_hz)
+    given = receiver.band
+    if given != band:
+        raise InvalidArgumentError(
+            f"it gives frames of {given.width_hz / 1e6:.6g} MHz around {given.center_hz / 1e6:.10g} MHz, "
+            f"not of {band.width_hz / 1e6:.6g} MHz around {band.center_hz / 1e6:.10g} MHz: make the two bands alike"
+        )
+    return None

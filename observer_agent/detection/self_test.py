@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from bandwatch.errors import InvalidArgumentError
 from bandwatch.lte.anomalies.timetable import Anomaly, AnomalyMixer
 from bandwatch.spectrogram.bands import Band
-from observer_agent.receivers.blocks import Receiver
+from observer_agent.receivers.blocks import FrameReceiver, Receiver
 
 _DURATION_S: Final = 2.0
 _AFTERMATH_S: Final = 0.5
@@ -51,6 +51,8 @@ class Injection:
 
 def begin(name: str, receiver: Receiver, band: Band, first_sample: int) -> Injection | None:
     """Return the injection of a self-test, or nothing where this receiver cannot show it."""
+    if isinstance(receiver, FrameReceiver):
+        return None
     try:
         return Injection(name, receiver, band, first_sample)
     except InvalidArgumentError:

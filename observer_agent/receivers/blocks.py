@@ -3,10 +3,14 @@
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, Protocol, runtime_checkable
+
+from bandwatch.spectrogram.bands import Band
 
 BLOCK_SECONDS: Final = 0.1
 """Duration of a block: short enough that an anomaly is seen at once, long enough to score windows in batches."""
+FINISHED_FRAMES: Final = "frames_u8"
+"""Of blocks that hold frames in half-dB codes, 128 bytes each, instead of samples; a frame counts as one sample."""
 
 
 @dataclass(frozen=True)
@@ -55,3 +59,12 @@ class Receiver(Protocol):
         Raises:
             UnavailableError: The source broke.
         """
+
+
+@runtime_checkable
+class FrameReceiver(Receiver, Protocol):
+    """A receiver that makes frames of one band itself: its blocks hold finished frames."""
+
+    @property
+    def band(self) -> Band:
+        """The band that its frames show."""

@@ -1,0 +1,1 @@
+"""A fleet of agents in one process, which share a simulated network."""
