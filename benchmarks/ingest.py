@@ -5,6 +5,9 @@ sends both the same segments, with as many bytes under way on each stream as an 
 authenticates, validates, checks the digest, makes the blob durable under its name, commits a row in its own PostgreSQL
 and answers; the bare server does what its name says, with messages that it never looks into. They take turns, and a
 first round is not counted: in it the coordinator makes its folders, and both open their connections.
+
+With --nats, the same messages are published to NATS JetStream as well, whose streams are on disk; its server takes
+messages of at most 1 MB unless told otherwise, and is left out where they are larger.
 """
 
 import argparse
@@ -50,6 +53,7 @@ from bandwatch.wire.v1 import admin_service_pb2, observer_service_pb2, spectrum_
 from bandwatch.wire.v1.admin_service_pb2_grpc import AdminServiceStub
 from bandwatch.wire.v1.observer_service_pb2 import UPLOAD_OUTCOME_STORED, UploadSegmentsRequest, UploadSegmentsResponse
 from bandwatch.wire.v1.observer_service_pb2_grpc import ObserverServiceStub
+from benchmarks import jetstream
 from infra.local.child import Program
 from infra.local.options import StackOptions
 from infra.local.ports import LOOPBACK, free_port
@@ -60,6 +64,8 @@ FRAMES: Final = {"0.5 MB": 3906, "2 MB": 15_625}
 STREAMS: Final = (1, 10)
 UNDER_WAY_BYTES: Final = 8 << 20
 """The agent's default, and the credit that the coordinator gives by default."""
+
+JETSTREAM: Final = "JetStream"
 
 Requests = list[UploadSegmentsRequest]
 
@@ -97,7 +103,7 @@ def main() -> None:
         tokens = asyncio.run(_register(stack))
         observers = tuple(enroll(stack.address, token, "", Path(folder) / token.member) for token in tokens)
         targets = (Target("coordinator", observers[0].address, observers), Target("bare", bare, observers))
-        rounds = [list(_round(targets, options.megabytes)) for _ in range(1 + options.repeats)]
+        rounds = [list(_round(targets, options.megabytes, options.nats)) for _ in range(1 + options.repeats)]
     uploads = [upload for one in rounds[1:] for upload in one]
     print(_table(uploads))
     if options.json:
@@ -111,6 +117,7 @@ def _parse() -> argparse.Namespace:
         "--megabytes", type=int, default=80, help="in one upload; a repeat leaves eight times that on disk"
     )
     parser.add_argument("--folder", type=Path, help="on the disk to measure; the system's temporary one when absent")
+    parser.add_argument("--nats", metavar="URL", help="a NATS server with JetStream, to be compared as well")
     parser.add_argument("--json", type=Path, help="file for every single figure")
     parser.add_argument("--keys", type=Path, help="keys by which the bare server proves itself")
     parser.add_argument("--bare-server", metavar="ADDRESS", help="be the bare server, which writes to the folder")
@@ -179,18 +186,22 @@ async def _register(stack: LocalStack) -> list[JoinToken]:
     return tokens
 
 
-def _round(targets: Sequence[Target], megabytes: int) -> Iterator[Upload]:
+def _round(targets: Sequence[Target], megabytes: int, nats: str | None) -> Iterator[Upload]:
     """Upload in every form to every server once."""
     for size, frames in FRAMES.items():
         for streams in STREAMS:
             count = max(1, round(megabytes * 1e6 / streams / (frames * FRAME_BINS)))
             requests = [_segments(f"observers/o{number}", count, frames) for number in range(streams)]
-            for target in targets:
-                os.sync()  # neither writes what the other left in memory
+            ways = {target.name: partial(_upload_all, target, requests) for target in targets}
+            if nats and asyncio.run(jetstream.takes(nats, requests[0][0].ByteSize())):
+                messages = [[request.SerializeToString() for request in stream] for stream in requests]
+                ways[JETSTREAM] = partial(jetstream.publish_all, nats, messages, UNDER_WAY_BYTES)
+            for name, upload in ways.items():
+                os.sync()  # none writes what another left in memory
                 begin_s = time.perf_counter()
-                asyncio.run(_upload_all(target, requests))
+                asyncio.run(upload())
                 seconds = time.perf_counter() - begin_s
-                yield Upload(target.name, size, streams, streams * count * frames * FRAME_BINS / 1e6 / seconds)
+                yield Upload(name, size, streams, streams * count * frames * FRAME_BINS / 1e6 / seconds)
 
 
 def _segments(observer: str, count: int, frames: int) -> Requests:
@@ -246,22 +257,30 @@ async def _upload(address: str, observer: Identity, requests: Requests) -> None:
 
 def _table(uploads: Sequence[Upload]) -> str:
     """Return medians, with the least and the most in brackets."""
-    lines = [
-        "| segments | streams | coordinator, MB/s | bare, MB/s | coordinator of bare, % |",
-        "| --- | --- | --- | --- | --- |",
-    ]
+    others = [name for name in ("bare", JETSTREAM) if any(one.server == name for one in uploads)]
+    columns = [f"{name}, MB/s" for name in ("coordinator", *others)] + [f"coordinator of {name}, %" for name in others]
+    lines = [f"| segments | streams | {' | '.join(columns)} |", "| --- " * (2 + len(columns)) + "|"]
     for size in FRAMES:
         for streams in STREAMS:
-            ours, theirs = (
-                [one.megabytes_per_s for one in uploads if (one.server, one.size, one.streams) == (name, size, streams)]
-                for name in ("coordinator", "bare")
-            )
-            shares = [100 * our / their for our, their in zip(ours, theirs, strict=True)]
-            lines.append(f"| {size} | {streams} | {' | '.join(map(_spread, (ours, theirs, shares)))} |")
+            speeds = {
+                name: [
+                    one.megabytes_per_s
+                    for one in uploads
+                    if (one.server, one.size, one.streams) == (name, size, streams)
+                ]
+                for name in ("coordinator", *others)
+            }
+            shares = [
+                [100 * our / their for our, their in zip(speeds["coordinator"], speeds[name], strict=False)]
+                for name in others
+            ]
+            lines.append(f"| {size} | {streams} | {' | '.join(map(_spread, (*speeds.values(), *shares)))} |")
     return "\n".join(lines)
 
 
 def _spread(values: Sequence[float]) -> str:
+    if not values:
+        return ""
     return f"{statistics.median(values):.0f} ({min(values):.0f} to {max(values):.0f})"
 
 

@@ -265,6 +265,7 @@ class RunSegment(Entity):
             [Segment.observer_id, Segment.boot_id, Segment.sequence],
             name="fk_run_segments_segment",
         ),
+        Index(None, "observer_id", "boot_id", "sequence"),
     )
 
 
@@ -323,4 +324,5 @@ class Release(Entity):
             unique=True,
             postgresql_where="state IN ('candidate', 'shadow', 'canary')",
         ),
+        Index(None, "cell_id", "band_id"),
     )

@@ -14,9 +14,9 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import OperationalError
 
 from bandwatch.errors import FailedPreconditionError, UnavailableError
-from coordinator.registry import identities, incidents, policies, release_metadata, rollouts
+from coordinator.registry import identities, incidents, policies, release_metadata, rollouts, totals
 
-TABLES: Final = (identities, incidents, policies, release_metadata, rollouts)
+TABLES: Final = (identities, incidents, policies, release_metadata, rollouts, totals)
 """The modules that describe tables besides `entities`: whoever asks for the schema knows all of it."""
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
 _MIGRATION_LOCK: Final = 0x62616E64

@@ -1,6 +1,6 @@
 """Who calls: a member by its certificate, an operator by its token; and who may call what, read from the contract."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from types import ModuleType
@@ -19,6 +19,7 @@ from bandwatch.wire.v1 import (
 )
 from coordinator.registry.callers import Caller, Role, current_caller
 from coordinator.registry.session import Registry
+from coordinator.rpc.gathering import Gathering
 from coordinator.services.identity import certificates, operators
 from coordinator.services.identity.join_tokens import role_of
 
@@ -63,6 +64,7 @@ class Doorkeeper:
     def __init__(self, registry: Registry, front: Registry) -> None:
         self._registry = registry
         self._front = front
+        self._certificates = Gathering(self._look_up)
 
     async def admit(self, stranger: Caller, method: str, context: "grpc.aio.ServicerContext[Any, Any]") -> Caller:
         """Return who the stranger is that calls a method.
@@ -95,8 +97,7 @@ class Doorkeeper:
 
     async def _member(self, stranger: Caller, pem: bytes) -> Caller:
         serial, digest = _known_by(pem)
-        async with self._registry.transaction() as session:
-            found = await certificates.standing(session, serial)
+        found = await self._certificates.ask(serial)
         if found is None or found.fingerprint != digest:
             raise UnauthenticatedError("this certificate was not signed here; enrol with a new join token")
         caller = replace(stranger, role=role_of(found.member), name=found.member, key=serial)
@@ -104,6 +105,10 @@ class Doorkeeper:
             fault = "revoked" if found.revoked else "has expired"
             raise GoneCallerError(f"the certificate of {found.member} {fault}; enrol with a new join token", caller)
         return caller
+
+    async def _look_up(self, serials: Sequence[str]) -> list[certificates.Standing | None]:
+        async with self._registry.transaction() as session:
+            return await certificates.standings(session, serials)
 
     async def _operator(self, stranger: Caller, token: str) -> Caller:
         async with self._front.transaction() as session:

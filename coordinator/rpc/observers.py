@@ -8,7 +8,6 @@ from typing import Any
 
 from google.protobuf.json_format import MessageToDict
 
-from bandwatch import names
 from bandwatch.artifacts.blobs import Blobs
 from bandwatch.errors import InvalidArgumentError, NotFoundError, PermissionDeniedError
 from bandwatch.identity.keyring import Keyring
@@ -83,7 +82,8 @@ class ObserverServicer(EventsPart, MetadataPart, StatisticsPart, observer_servic
         self._refusals = refusals
         self._metrics = metrics
         self._turnstile = Turnstile()
-        self._reports = Gathering(self._sync)
+        self._reports = Gathering(self._sync_free)
+        self._revisions = Gathering(self._look_at_revisions)
 
     async def Sync(self, request: pb.SyncRequest, context: Context) -> pb.SyncResponse:
         """Record the reported state and return the desired one."""
@@ -91,7 +91,8 @@ class ObserverServicer(EventsPart, MetadataPart, StatisticsPart, observer_servic
         observer_id = current_caller.get().observer_id
         desired = await self._reports.ask((observer_id, reported))
         if desired is None:
-            raise NotFoundError(f"{names.observers.name(observer_id)} is not registered any more")
+            async with self._registry.transaction() as session:
+                desired = await observers.sync(session, observer_id, reported)
         return pb.SyncResponse(
             desired=desired_message(desired),
             upload_credit_bytes=self._limits.upload_credit_bytes,
@@ -99,9 +100,9 @@ class ObserverServicer(EventsPart, MetadataPart, StatisticsPart, observer_servic
             renew_certificate=request.authorities_digest not in ("", self._keyring().digest),
         )
 
-    async def _sync(self, reports: Sequence[tuple[str, dict[str, Any]]]) -> list[observers.DesiredState | None]:
+    async def _sync_free(self, reports: Sequence[tuple[str, dict[str, Any]]]) -> list[observers.DesiredState | None]:
         async with self._registry.transaction() as session:
-            desired = await observers.sync(session, dict(reports))
+            desired = await observers.sync_free(session, dict(reports))
         return [desired.get(observer_id) for observer_id, _ in reports]
 
     async def Watch(self, request: pb.WatchRequest, context: Context) -> AsyncIterator[pb.WatchResponse]:
@@ -111,14 +112,18 @@ class ObserverServicer(EventsPart, MetadataPart, StatisticsPart, observer_servic
         with self._turnstile.entered(observer_id, "Watch"), self._notices.watching(observer_id) as changed:
             while not self._stopping.is_set():
                 changed.clear()
-                async with self._registry.transaction() as session:
-                    revision = await observers.revision_of(session, observer_id)
+                revision = await self._revisions.ask(observer_id)
                 if revision is None:
                     raise NotFoundError("this observer is not registered any more")
                 if revision != known:
                     known = revision
                     yield pb.WatchResponse(revision=revision)
                 await set_within(changed, RECHECK_S)
+
+    async def _look_at_revisions(self, observer_ids: Sequence[str]) -> list[int | None]:
+        async with self._registry.transaction() as session:
+            found = await observers.revisions_of(session, observer_ids)
+        return [found.get(observer_id) for observer_id in observer_ids]
 
     async def UploadSegments(
         self, request_iterator: AsyncIterator[pb.UploadSegmentsRequest], context: Context

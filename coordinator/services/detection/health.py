@@ -1,7 +1,8 @@
 """Health of observers, from the statistics that agents report."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Select, and_, func, select
@@ -36,6 +37,7 @@ async def check(session: AsyncSession) -> list[tuple[str, Judged]]:
     cells = await _judge_cells(session, None)
     found = {observer: (cell, health) for cell, health in cells.items() for observer in health.judged}
     changed = []
+    rows: list[dict[str, Any]] = []
     known = {row.observer_id: row for row in await session.scalars(select(ObserverHealth))}
     registered = await session.execute(
         select(Observer.id, Observer.cell_id, func.now()).where(Observer.trust != Trust.REVOKED)
@@ -51,7 +53,9 @@ async def check(session: AsyncSession) -> list[tuple[str, Judged]]:
             since_at = health.readings[observer_id].begin_at if observer_id in health.readings else now
         else:
             since_at = before.since_at
-        await _keep(session, observer_id, cell_id, judged, since_at)
+        said = {"finding": judged.finding, "reason": judged.reason, "since_at": since_at}
+        rows.append({"observer_id": observer_id, "cell_id": cell_id, **said})
+    await _keep(session, rows)
     return changed
 
 
@@ -59,14 +63,14 @@ def _parts(judged: Judged) -> tuple[HealthFinding, str]:
     return judged.finding, judged.reason
 
 
-async def _keep(session: AsyncSession, observer_id: str, cell_id: str, judged: Judged, since_at: datetime) -> None:
-    values = {"cell_id": cell_id, "finding": judged.finding, "reason": judged.reason, "since_at": since_at}
-    await session.execute(
-        insert(ObserverHealth)
-        .values(observer_id=observer_id, **values)
-        .on_conflict_do_update(index_elements=[ObserverHealth.observer_id], set_=values)
-        .execution_options(populate_existing=True)
-    )
+async def _keep(session: AsyncSession, rows: Sequence[dict[str, Any]]) -> None:
+    """Write what was found out, all of it at once: a fleet that falls silent changes as a whole."""
+    if not rows:
+        return
+    new = insert(ObserverHealth)
+    changed = {name: new.excluded[name] for name in ("cell_id", "finding", "reason", "since_at")}
+    connection = await session.connection()  # which sends rows one after the other without waiting for each
+    await connection.execute(new.on_conflict_do_update(index_elements=[ObserverHealth.observer_id], set_=changed), rows)
 
 
 async def faulty_observers(session: AsyncSession, cell_id: str) -> set[str]:

@@ -21,6 +21,7 @@ MARGIN: Final = timedelta(seconds=1)
 AROUND: Final = timedelta(seconds=10)
 """How long before and after an incident segments count as its evidence: the one before, and the one after."""
 MOST_LISTED: Final = 1000
+_LONGEST_SEGMENT: Final = timedelta(seconds=4)
 _EXCUSED: Final = (Verdict.KNOWN, Verdict.FALSE)
 
 
@@ -71,6 +72,7 @@ async def _evidence(session: AsyncSession, incident: Incident) -> Sequence[Segme
             Segment.cell_id == incident.cell_id,
             Segment.observer_id.in_(seen_by),
             Segment.start_at < until,
+            Segment.start_at > incident.start_at - AROUND - _LONGEST_SEGMENT,  # which an index finds
             _end_of(Segment) > incident.start_at - AROUND,
             or_(plain, Segment.self_test_id.is_(None)),
         )

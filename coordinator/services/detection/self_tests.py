@@ -1,10 +1,12 @@
 """Self-tests: an agent mixes a known anomaly into its own stream, and the way to the incident is timed."""
 
 import secrets
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
 
-from sqlalchemy import func, select, update
+from sqlalchemy import Text, any_, bindparam, func, select, update
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bandwatch import names
@@ -14,6 +16,17 @@ from coordinator.registry.incidents import Event, Incident, SelfTest
 
 LIFETIME: Final = timedelta(minutes=10)
 """An agent that hears of the order later than this leaves it."""
+
+
+_ORDERED: Final = (
+    select(SelfTest)
+    .where(
+        SelfTest.observer_id == any_(bindparam("observers", type_=ARRAY(Text))),
+        SelfTest.event_at.is_(None),
+        SelfTest.expires_at > func.now(),
+    )
+    .order_by(SelfTest.created_at)
+)
 
 
 async def create(session: AsyncSession, observer_id: str) -> SelfTest:
@@ -57,12 +70,13 @@ async def get(session: AsyncSession, self_test_id: str) -> SelfTest:
 
 async def ordered_from(session: AsyncSession, observer_id: str) -> SelfTest | None:
     """Return the self-test that an observer is to carry out: not expired, and no event of it reported yet."""
-    return await session.scalar(
-        select(SelfTest)
-        .where(SelfTest.observer_id == observer_id, SelfTest.event_at.is_(None), SelfTest.expires_at > func.now())
-        .order_by(SelfTest.created_at.desc())
-        .limit(1)
-    )
+    return (await ordered_from_each(session, [observer_id])).get(observer_id)
+
+
+async def ordered_from_each(session: AsyncSession, observer_ids: Sequence[str]) -> dict[str, SelfTest]:
+    """Return the same for many observers, by their names, of those that have one."""
+    found = await session.scalars(_ORDERED, {"observers": observer_ids})
+    return {test.observer_id: test for test in found}  # the newest one stays
 
 
 async def note_event(session: AsyncSession, event: Event) -> None:

@@ -1,10 +1,12 @@
 """Orders to observers for data beyond their training target."""
 
 import secrets
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
 
-from sqlalchemy import func, select, update
+from sqlalchemy import Text, and_, any_, bindparam, func, select, update
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from coordinator.registry.entities import Observer
@@ -14,18 +16,21 @@ LIFETIME: Final = timedelta(hours=1)
 """An order that was not carried out by then is forgotten, and given anew where data is still short."""
 
 
-async def in_force(session: AsyncSession, observer_id: str, cell_id: str) -> CaptureOrder | None:
-    """Return the order that an observer is to carry out in a cell, if there is one."""
-    return await session.scalar(
-        select(CaptureOrder)
-        .where(
-            CaptureOrder.observer_id == observer_id,
-            CaptureOrder.cell_id == cell_id,
-            CaptureOrder.expires_at > func.now(),
-        )
-        .order_by(CaptureOrder.created_at.desc())
-        .limit(1)
+_IN_FORCE: Final = (
+    select(CaptureOrder)
+    .join(Observer, and_(Observer.id == CaptureOrder.observer_id, Observer.cell_id == CaptureOrder.cell_id))
+    .where(
+        CaptureOrder.observer_id == any_(bindparam("observers", type_=ARRAY(Text))),
+        CaptureOrder.expires_at > func.now(),
     )
+    .order_by(CaptureOrder.created_at)
+)
+
+
+async def in_force(session: AsyncSession, observer_ids: Sequence[str]) -> dict[str, CaptureOrder]:
+    """Return the order that each observer is to carry out in its cell, by its name, of those that have one."""
+    found = await session.scalars(_IN_FORCE, {"observers": observer_ids})
+    return {order.observer_id: order for order in found}  # the newest one stays
 
 
 async def order(session: AsyncSession, *, observer_id: str, cell_id: str, policy_id: str, duration: timedelta) -> None:

@@ -1,15 +1,14 @@
 """Where an observer that moves may come to: other cells with a place, nearest first, and what it is to run there."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import ColumnElement, func, or_, select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bandwatch import names
 from bandwatch.geography import Point
-from coordinator.registry.entities import Band, Cell, Mobility, Observer, Release, ReleaseState
+from coordinator.registry.entities import Band, Cell, Mobility, Observer, Release
 from coordinator.services.releasing import rollouts
 
 LIMIT: Final = 16
@@ -34,29 +33,12 @@ async def list_neighbours(session: AsyncSession, observer: Observer, home: Cell)
     start = await _whereabouts(session, observer, home)
     order = [] if start is None else [_square_of_half_angle(start)]
     found = (await session.execute(placed.where(Cell.id != home.id).order_by(*order, Cell.id).limit(LIMIT))).all()
-    teachers = await list_teachers(session, {band.id for _, band in found})
-    neighbours = []
-    for cell, band in found:
-        assigned = await rollouts.assigned(session, observer.id, cell_id=cell.id, band_id=band.id)
-        neighbours.append(Neighbour(cell, band, assigned.release, below(assigned.release, teachers.get(band.id))))
-    return neighbours
-
-
-async def list_teachers(session: AsyncSession, band_ids: Iterable[str]) -> dict[str | None, Release]:
-    """Return the releases that serve the cells of bands, by band, and under None the one that serves all bands."""
-    found = await session.scalars(
-        select(Release).where(
-            Release.state == ReleaseState.ACTIVE,
-            Release.cell_id.is_(None),
-            or_(Release.band_id.in_(band_ids), Release.band_id.is_(None)),
-        )
-    )
-    return {release.band_id: release for release in found}
-
-
-def below(release: Release | None, teacher: Release | None) -> Release | None:
-    """Return the teacher where it is a rung below the release."""
-    return teacher if teacher is not None and release is not None and release.cell_id is not None else None
+    posts = [rollouts.Post(observer.id, band.id, cell.id) for cell, band in found]
+    assigned = await rollouts.assigned_each(session, posts)
+    return [
+        Neighbour(cell, band, assigned[post].release, assigned[post].teacher)
+        for post, (cell, band) in zip(posts, found, strict=True)
+    ]
 
 
 async def _whereabouts(session: AsyncSession, observer: Observer, home: Cell) -> Point | None:

@@ -1,10 +1,12 @@
 """Observers: who they are, what they are to be, and what they say they are."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import func, or_, select, update
+from sqlalchemy import Text, any_, bindparam, column, func, or_, select, update
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bandwatch import names
@@ -20,6 +22,36 @@ from coordinator.services.releasing import rollout_members, rollouts
 
 DEFAULT_TRAINING_TARGET = timedelta(minutes=5)
 """Local data that a student needs (seed paper, section 5: five minutes)."""
+
+
+_ROWS: Final = (
+    func.jsonb_to_recordset(bindparam("rows", type_=JSONB))
+    .table_valued(column("id", Text), column("reported", JSONB))
+    .render_derived(with_types=True)
+)
+_FREE: Final = (
+    select(Observer.id)
+    .where(Observer.id == any_(bindparam("ids", type_=ARRAY(Text))))
+    .with_for_update(skip_locked=True, key_share=True)
+    .subquery("free")
+)
+_REPORT: Final = (
+    update(Observer)
+    .where(Observer.id == _ROWS.c.id)
+    .values(reported=_ROWS.c.reported, last_sync_at=func.now())
+    .returning(Observer)
+    .execution_options(synchronize_session=False)
+)
+_REPORT_FREE: Final = _REPORT.where(Observer.id == _FREE.c.id)
+"""Writes what observers report, of those whose rows nobody else holds. One text for any number of them."""
+_PLACES: Final = (
+    select(Cell, Band)
+    .join(Band, Band.id == Cell.band_id)
+    .where(Cell.id.in_(select(Observer.cell_id).where(Observer.id == any_(bindparam("ids", type_=ARRAY(Text))))))
+)
+_REVISIONS: Final = select(Observer.id, Observer.revision).where(
+    Observer.id == any_(bindparam("ids", type_=ARRAY(Text)))
+)
 
 
 @dataclass(frozen=True)
@@ -136,41 +168,52 @@ async def change(
 
 
 async def sync(session: AsyncSession, observer_id: str, reported: dict[str, Any]) -> DesiredState:
-    """Record what an agent says of itself and return what it is to be.
+    """Record what an agent says of itself and return what it is to be, once nobody else holds its row.
 
     Raises:
         NotFoundError: The observer has been removed.
     """
-    observer = await session.scalar(
-        update(Observer)
-        .where(Observer.id == observer_id)
-        .values(reported=reported, last_sync_at=func.now())
-        .returning(Observer)
-    )
-    if observer is None:
+    rows = [{"id": observer_id, "reported": reported}]
+    heard = (await session.scalars(_REPORT, {"rows": rows})).all()
+    if not heard:
         raise NotFoundError(f"{names.observers.name(observer_id)} is not registered any more")
-    return await desired_state(session, observer)
+    return (await _desired_states(session, heard))[observer_id]
 
 
-async def desired_state(session: AsyncSession, observer: Observer) -> DesiredState:
-    """Return what an observer is to be."""
-    cell, band = (
-        await session.execute(select(Cell, Band).join(Band, Band.id == Cell.band_id).where(Cell.id == observer.cell_id))
-    ).one()
-    assigned = await rollouts.assigned(session, observer.id, cell_id=cell.id, band_id=band.id)
-    teachers = await neighbours.list_teachers(session, [band.id])
-    return DesiredState(
-        observer,
-        cell,
-        band,
-        assigned.release,
-        await self_tests.ordered_from(session, observer.id),
-        teacher=neighbours.below(assigned.release, teachers.get(band.id)),
-        global_release=teachers.get(None),
-        shadow=assigned.shadow,
-        neighbours=tuple(await neighbours.list_neighbours(session, observer, cell)),
-        capture=await captures.in_force(session, observer.id, cell.id),
-    )
+async def sync_free(session: AsyncSession, reports: Mapping[str, dict[str, Any]]) -> dict[str, DesiredState]:
+    """Do the same for many agents at once, without waiting: one that was removed, or is being changed, is left out."""
+    rows = [{"id": observer_id, "reported": reported} for observer_id, reported in reports.items()]
+    heard = (await session.scalars(_REPORT_FREE, {"rows": rows, "ids": list(reports)})).all()
+    return await _desired_states(session, heard)
+
+
+async def _desired_states(session: AsyncSession, heard: Sequence[Observer]) -> dict[str, DesiredState]:
+    """Return what observers are to be, by their names."""
+    ids = [observer.id for observer in heard]
+    places = {cell.id: (cell, band) for cell, band in await session.execute(_PLACES, {"ids": ids})}
+    posts = {
+        observer.id: rollouts.Post(observer.id, places[observer.cell_id][1].id, observer.cell_id) for observer in heard
+    }
+    assigned = await rollouts.assigned_each(session, posts.values())
+    self_test = await self_tests.ordered_from_each(session, ids)
+    capture = await captures.in_force(session, ids)
+    found = {}
+    for observer in heard:
+        cell, band = places[observer.cell_id]
+        runs = assigned[posts[observer.id]]
+        found[observer.id] = DesiredState(
+            observer,
+            cell,
+            band,
+            runs.release,
+            self_test.get(observer.id),
+            teacher=runs.teacher,
+            global_release=runs.of_all,
+            shadow=runs.shadow,
+            neighbours=tuple(await neighbours.list_neighbours(session, observer, cell)),
+            capture=capture.get(observer.id),
+        )
+    return found
 
 
 async def desired_release(session: AsyncSession, observer: Observer) -> Release | None:
@@ -187,9 +230,9 @@ async def raise_revisions_of_moving(session: AsyncSession, cell_id: str) -> None
     await rollout_members.raise_revisions(session, concerned.all())
 
 
-async def revision_of(session: AsyncSession, observer_id: str) -> int | None:
-    """Return the revision of an observer's desired state."""
-    return await session.scalar(select(Observer.revision).where(Observer.id == observer_id))
+async def revisions_of(session: AsyncSession, observer_ids: Sequence[str]) -> dict[str, int]:
+    """Return the revisions of the desired states of observers, by their names, of those that are registered."""
+    return {row.id: row.revision for row in await session.execute(_REVISIONS, {"ids": list(observer_ids)})}
 
 
 async def _require_cell(session: AsyncSession, cell_id: str) -> None:

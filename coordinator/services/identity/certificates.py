@@ -6,7 +6,8 @@ from datetime import timedelta
 from typing import Final
 
 from cryptography import x509
-from sqlalchemy import delete, func, or_, select, update
+from sqlalchemy import Text, any_, bindparam, delete, func, or_, select, update
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bandwatch.errors import NotFoundError, UnauthenticatedError, UnavailableError
@@ -18,6 +19,20 @@ from coordinator.services.paging import Page, PageRequest, read_page
 
 RENEWALS_PER_HOUR: Final = 20
 """More than any rotation needs; a member that asks for more is at fault."""
+
+
+_OF_THESE: Final = Certificate.serial == any_(bindparam("serials", type_=ARRAY(Text)))
+"""One text for any number of serials, which is compiled and prepared once."""
+_ENDED: Final = select(Certificate.serial).where(
+    _OF_THESE, or_(Certificate.revoked_at.is_not(None), Certificate.expires_at <= func.now())
+)
+_STANDINGS: Final = select(
+    Certificate.serial,
+    Certificate.member,
+    Certificate.fingerprint,
+    Certificate.revoked_at.is_not(None),
+    Certificate.expires_at <= func.now(),
+).where(_OF_THESE)
 
 
 @dataclass(frozen=True)
@@ -84,28 +99,16 @@ async def renew(
     return await issue(session, keyring, member, request, lifetime)
 
 
-async def standing(session: AsyncSession, serial: str) -> Standing | None:
-    """Return how a certificate stands, or nothing for one that was never signed here."""
-    row = (
-        await session.execute(
-            select(
-                Certificate.member,
-                Certificate.fingerprint,
-                Certificate.revoked_at.is_not(None),
-                Certificate.expires_at <= func.now(),
-            ).where(Certificate.serial == serial)
-        )
-    ).one_or_none()
-    return None if row is None else Standing(*row)
+async def standings(session: AsyncSession, serials: Sequence[str]) -> list[Standing | None]:
+    """Return how each of these certificates stands, or nothing for one that was never signed here."""
+    rows = await session.execute(_STANDINGS, {"serials": list(serials)})
+    found = {serial: Standing(member, digest, revoked, expired) for serial, member, digest, revoked, expired in rows}
+    return [found.get(serial) for serial in serials]
 
 
 async def ended(session: AsyncSession, serials: Collection[str]) -> Sequence[str]:
     """Return which of these certificates are worth nothing any more."""
-    query = select(Certificate.serial).where(
-        Certificate.serial.in_(serials),
-        or_(Certificate.revoked_at.is_not(None), Certificate.expires_at <= func.now()),
-    )
-    return (await session.scalars(query)).all()
+    return (await session.scalars(_ENDED, {"serials": list(serials)})).all()
 
 
 async def revoke(session: AsyncSession, member: str) -> int:

@@ -1,10 +1,12 @@
 """How releases come into force: in shadow, as a canary, active; and back, by themselves or by hand, with the reason."""
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import structlog
-from sqlalchemy import and_, func, or_, select
+from sqlalchemy import Text, and_, any_, bindparam, func, or_, select
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bandwatch import names
@@ -40,10 +42,49 @@ class Rules:
 
 @dataclass(frozen=True)
 class Assigned:
-    """What an observer is to run in a cell, and what beside it."""
+    """What an observer is to run in a cell, what beside it, and what serves the band of the cell, and all bands."""
 
-    release: Release | None = None
-    shadow: Release | None = None
+    release: Release | None
+    shadow: Release | None
+    of_band: Release | None
+    of_all: Release | None
+
+    @property
+    def teacher(self) -> Release | None:
+        """The release of the band, where it is a rung below the one that is to run."""
+        return self.of_band if self.release is not None and self.release.cell_id is not None else None
+
+
+class Post(NamedTuple):
+    """An observer in a cell of a band."""
+
+    observer_id: str
+    band_id: str
+    cell_id: str
+
+
+_OFFERS: Final = (
+    select(Release, RolloutMember.observer_id)
+    .outerjoin(
+        RolloutMember,
+        and_(
+            RolloutMember.serial == Release.serial,
+            RolloutMember.stage == Release.state,
+            RolloutMember.observer_id == any_(bindparam("observers", type_=ARRAY(Text))),
+        ),
+    )
+    .where(
+        Release.state.in_(_SERVED),
+        or_(
+            Release.cell_id == any_(bindparam("cells", type_=ARRAY(Text))),
+            and_(
+                Release.cell_id.is_(None),
+                or_(Release.band_id == any_(bindparam("bands", type_=ARRAY(Text))), Release.band_id.is_(None)),
+            ),
+        ),
+    )
+)
+"""Releases that may serve cells, and who of some observers tries them. Its text is the same for any number of them."""
 
 
 @dataclass(frozen=True)
@@ -60,28 +101,41 @@ async def assigned(session: AsyncSession, observer_id: str, *, cell_id: str, ban
 
     Of each, an observer that was chosen as a canary gets the release that is on its way.
     """
-    cell = Target(band_id, cell_id)
-    rungs = [cell, *cell.wider]
-    tries = and_(
-        RolloutMember.serial == Release.serial,
-        RolloutMember.stage == Release.state,
-        RolloutMember.observer_id == observer_id,
-    )
+    post = Post(observer_id, band_id, cell_id)
+    return (await assigned_each(session, [post]))[post]
+
+
+async def assigned_each(session: AsyncSession, posts: Collection[Post]) -> dict[Post, Assigned]:
+    """Return the same for many observers, each in a cell."""
     found = await session.execute(
-        select(Release, RolloutMember.observer_id.is_not(None))
-        .outerjoin(RolloutMember, tries)
-        .where(or_(*(releases.serves(rung) for rung in rungs)), Release.state.in_(_SERVED))
+        _OFFERS,
+        {
+            "observers": list({post.observer_id for post in posts}),
+            "bands": list({post.band_id for post in posts}),
+            "cells": list({post.cell_id for post in posts}),
+        },
     )
-    offered = {
-        (Target.of(release), release.state): release for release, member in found if member or _is_active(release)
-    }
-    shadow = None
-    for rung in rungs:
-        shadow = shadow or offered.get((rung, ReleaseState.SHADOW))
-        serving = offered.get((rung, ReleaseState.CANARY)) or offered.get((rung, ReleaseState.ACTIVE))
+    active: dict[Target, Release] = {}
+    tried: dict[tuple[str, Target, ReleaseState], Release] = {}
+    for release, member in found:
+        if _is_active(release):
+            active[Target.of(release)] = release
+        elif member is not None:
+            tried[member, Target.of(release), release.state] = release
+    return {post: _assigned(post, active, tried) for post in posts}
+
+
+def _assigned(
+    post: Post, active: Mapping[Target, Release], tried: Mapping[tuple[str, Target, ReleaseState], Release]
+) -> Assigned:
+    cell = Target(post.band_id, post.cell_id)
+    serving = shadow = None
+    for rung in (cell, *cell.wider):
+        shadow = shadow or tried.get((post.observer_id, rung, ReleaseState.SHADOW))
+        serving = tried.get((post.observer_id, rung, ReleaseState.CANARY)) or active.get(rung)
         if serving is not None:
-            return Assigned(serving, shadow)
-    return Assigned()
+            break
+    return Assigned(serving, shadow if serving else None, active.get(cell.wider[0]), active.get(cell.wider[-1]))
 
 
 def _is_active(release: Release) -> bool:

@@ -40,7 +40,7 @@ class CellData:
 
 
 def _of_observers(trust: Trust) -> ColumnElement[bool]:
-    return Segment.observer_id.in_(select(Observer.id).where(Observer.trust == trust))
+    return select(Observer.id).where(Observer.id == Segment.observer_id, Observer.trust == trust).exists()
 
 
 def _of_faulty_sensor() -> ColumnElement[bool]:

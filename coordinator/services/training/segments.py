@@ -24,6 +24,7 @@ from bandwatch.errors import (
 from bandwatch.spectrogram.bands import FRAME_BINS, FRAME_SECONDS
 from bandwatch.wire.codes import decompress_codes
 from coordinator.registry.entities import Cell, Purpose, Segment
+from coordinator.registry.totals import SegmentTotal
 from coordinator.services.paging import Page, PageRequest, read_page
 from coordinator.services.refusals import Refused
 
@@ -222,16 +223,10 @@ async def list_segments(
     session: AsyncSession, page: PageRequest, *, cell_id: str | None, observer_id: str | None, purpose: Purpose | None
 ) -> tuple[Page[Segment], int, timedelta]:
     """List segments by observer and number, with how many match in all and the time that they cover."""
-    wanted = []
-    if cell_id:
-        wanted.append(Segment.cell_id == cell_id)
-    if observer_id:
-        wanted.append(Segment.observer_id == observer_id)
-    if purpose:
-        wanted.append(Segment.purpose == purpose)
+    wanted = {"cell_id": cell_id, "observer_id": observer_id, "purpose": purpose}
+    filters = {name: value for name, value in wanted.items() if value}
     key = [Segment.observer_id, Segment.boot_id, Segment.sequence]
-    found = await read_page(session, select(Segment).where(*wanted), key, page)
-    count, frames = (
-        await session.execute(select(func.count(), func.coalesce(func.sum(Segment.frame_count), 0)).where(*wanted))
-    ).one()
-    return found, int(count), timedelta(seconds=int(frames) * FRAME_SECONDS)
+    found = await read_page(session, select(Segment).filter_by(**filters), key, page)
+    totals = select(func.sum(SegmentTotal.segments), func.sum(SegmentTotal.frames)).filter_by(**filters)
+    count, frames = (await session.execute(totals)).one()
+    return found, int(count or 0), timedelta(seconds=int(frames or 0) * FRAME_SECONDS)
