@@ -28,7 +28,7 @@ test-fleet: $(STAMP) ## Break things on purpose; say for each promise what was t
 	$(BIN)/python -m pytest -n auto -m fleet tests/fleet $(ARGUMENTS)
 
 test-docker: $(STAMP) ## Build the images, run the platform in containers, break it; installs and starts Docker where root finds none.
-	$(BIN)/python -m infra.docker.with_engine -- $(BIN)/python -m pytest -m docker -p no:randomly tests/docker $(ARGUMENTS)
+	$(BIN)/python -m infra.docker.with_engine -- $(BIN)/python -m pytest -p no:randomly tests/docker $(ARGUMENTS)
 
 reliability: $(STAMP) ## Provoke every fault that tests know, and write docs/reliability.md.
 	$(BIN)/python -m pytest -n auto -m fault --fault-table docs/reliability.md $(ARGUMENTS)

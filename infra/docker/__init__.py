@@ -1,0 +1,1 @@
+"""Images of the programs, made where there may be no image registry."""

@@ -1,0 +1,1 @@
+"""Programs that images run to see whether theirs is healthy; each is copied alone."""
