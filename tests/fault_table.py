@@ -32,7 +32,6 @@ class _Row:
     test: str
     outcomes: list[str] = field(default_factory=list)
     seeds: set[str] = field(default_factory=set)
-    segments: int = 0
 
     @property
     def held(self) -> int:
@@ -71,7 +70,7 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, None, None]
         return
     reports = [report for found in terminal.stats.values() for report in found if isinstance(report, pytest.TestReport)]
     rows = _rows(reports)
-    page.write_text(_HEADER + _summary(rows) + _table(rows), encoding="utf-8")
+    page.write_text(_HEADER + _summary(rows, _segments(reports)) + _table(rows), encoding="utf-8")
     terminal.write_line(f"{len(rows)} faults are in {page}")
 
 
@@ -80,19 +79,20 @@ def _rows(reports: Iterable[pytest.TestReport]) -> list[_Row]:
     for report in reports:
         told = [cast("tuple[str, str]", value) for name, value in report.user_properties if name == _PROPERTY]
         seeds = {str(value) for name, value in report.user_properties if name == "seed"}
-        segments = sum(cast("int", value) for name, value in report.user_properties if name == "segments")
         for fault, promise in told:
             test = report.nodeid.partition("[")[0]
             row = rows.setdefault((fault, test), _Row(fault, promise, test))
             row.outcomes.append(report.outcome)
             row.seeds |= seeds
-            row.segments += segments
     return sorted(rows.values(), key=lambda row: (row.test, row.fault))
 
 
-def _summary(rows: list[_Row]) -> str:
+def _segments(reports: Iterable[pytest.TestReport]) -> int:
+    return sum(cast("int", value) for report in reports for name, value in report.user_properties if name == "segments")
+
+
+def _summary(rows: list[_Row], compared: int) -> str:
     runs, held = sum(len(row.outcomes) for row in rows), sum(row.held for row in rows)
-    compared = sum({row.test: row.segments for row in rows}.values())
     lost = "0 were lost" if held == runs else "see what did not hold"
     return (
         f"{len(rows)} faults, provoked {runs} times; the promise held {held} times. In the tests that count them, "
