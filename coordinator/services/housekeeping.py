@@ -14,6 +14,8 @@ from coordinator.registry.session import Registry
 
 _MOST_OF_TIME: Final = 0.1
 """Share of the time that one chore may take: where there is much to look at, it is done less often."""
+_LONGEST_REST_S: Final = 60.0
+"""But no less often than that: a chore that took long because the database was away is soon due again."""
 _log: Final = structlog.get_logger()
 
 
@@ -40,7 +42,8 @@ class Housekeeping:
             if begun_at >= due_at:
                 await self._do(chore)
                 took_s = time.monotonic() - begun_at
-                self._due_at[chore] = begun_at + max(chore.every_s, took_s / _MOST_OF_TIME)
+                rest_s = min(took_s / _MOST_OF_TIME, _LONGEST_REST_S)
+                self._due_at[chore] = begun_at + max(chore.every_s, rest_s)
 
     async def _do(self, chore: Chore) -> None:
         try:

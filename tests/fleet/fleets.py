@@ -91,6 +91,12 @@ class Fleet:
     def _redis_url(self) -> str:
         return self.stack.process("worker-1").program.environment["BANDWATCH_WORKER_REDIS_URL"]
 
+    def last_words(self) -> str:
+        """Return the end of every log, for whoever wonders why something did not happen."""
+        worker = self.stack.data_dir / "worker"
+        logs = [*self.folder.glob("*.log"), *(self.stack.data_dir / "logs").glob("*.log"), *worker.rglob("*.log")]
+        return "\n".join(f"== {log}\n{_tail(log)}" for log in sorted(logs, key=lambda log: log.stat().st_mtime))
+
     def runs_everywhere(self, model: str) -> bool:
         """Tell whether every agent says that it runs a model."""
         return all(self.client.get_observer(f"observers/{name}").reported.running_model == model for name in OBSERVERS)
@@ -107,6 +113,10 @@ class Fleet:
     def close(self) -> None:
         """End whatever still runs."""
         self._running.close()
+
+
+def _tail(log: Path) -> str:
+    return "\n".join(line[:300] for line in log.read_text(errors="replace").splitlines()[-12:])
 
 
 @contextmanager

@@ -80,7 +80,12 @@ class Trial:
     def until_active(self) -> TrainingRun:
         """Order a student and wait until every agent runs it."""
         until(self._is_ordered, "the order taken")
-        until(self._is_active, f"{self._run_id} active", within_s=180)
+        try:
+            until(self._is_active, f"{self._run_id} active", within_s=180)
+        except pytest.fail.Exception:
+            print(self._fleet.client.get_run(f"runs/{self._run_id}"))  # noqa: T201
+            print(self._fleet.last_words())  # noqa: T201
+            raise
         return self._fleet.client.get_run(f"runs/{self._run_id}")
 
     def wait_for(self, stage: str) -> None:
