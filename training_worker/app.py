@@ -1,11 +1,14 @@
 """The Celery worker: a message holds only a run's name, and the coordinator says whether there is anything to do."""
 
+import os
 import threading
 from typing import Any, Final
 
+import redis
 from celery import Celery, signals
 
 from training_worker.coordinator_client import open_client
+from training_worker.deafness import watch
 from training_worker.renewal import keep_certificate_good
 from training_worker.settings import WorkerSettings
 from training_worker.supervision import Supervisor
@@ -50,6 +53,10 @@ def work(settings: WorkerSettings) -> None:
     with open_client(settings.identity_folder, settings.data_dir, settings.coordinator) as client:
         supervisor = Supervisor(settings, client)
         threading.Thread(target=keep_certificate_good, args=(client, settings.identity_folder), daemon=True).start()
+        broker = redis.Redis.from_url(settings.redis_url, socket_connect_timeout=2, socket_timeout=5)
+        # The main thread runs Celery, which cannot end itself when it hears nothing.
+        listening = threading.Thread(target=watch, args=(broker, TRAINING_QUEUE, supervisor, os._exit), daemon=True)
+        listening.start()
 
         @celery.task(name=TRAINING_TASK)  # type: ignore[untyped-decorator]  # Celery has no types
         def train(run: str) -> None:

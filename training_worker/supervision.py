@@ -9,6 +9,8 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -41,6 +43,15 @@ class Supervisor:
         self._settings = settings
         self._client = client
         self._stopping = threading.Event()
+        self._lock = threading.Lock()
+        self._busy = 0
+        self.taken = 0
+        """How many messages came."""
+
+    @property
+    def has_room(self) -> bool:
+        """Whether another attempt could be made now."""
+        return self._busy < self._settings.concurrency and not self._stopping.is_set()
 
     def stop(self) -> None:
         """End the attempts in progress and give their runs back."""
@@ -48,8 +59,22 @@ class Supervisor:
 
     def train(self, run: str) -> None:
         """Make one attempt at a run, unless somebody else holds it, it has ended, or the worker is stopping."""
-        if self._stopping.is_set():
-            return
+        with self._place():
+            if not self._stopping.is_set():
+                self._try(run)
+
+    @contextmanager
+    def _place(self) -> Iterator[None]:
+        with self._lock:
+            self._busy += 1
+            self.taken += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._busy -= 1
+
+    def _try(self, run: str) -> None:
         try:
             claimed = self._client.claim(run)
         except (FailedPreconditionError, NotFoundError) as refusal:
