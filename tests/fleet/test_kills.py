@@ -77,7 +77,7 @@ class Trial:
         self._stages = {stage: threading.Event() for stage in STAGES}
         self._enter(STAGES[0])
 
-    def until_active(self) -> TrainingRun:
+    def until_active(self) -> None:
         """Order a student and wait until every agent runs it."""
         until(self._is_ordered, "the order taken")
         try:
@@ -86,7 +86,6 @@ class Trial:
             print(self._fleet.client.get_run(f"runs/{self._run_id}"))  # noqa: T201
             print(self._fleet.last_words())  # noqa: T201
             raise
-        return self._fleet.client.get_run(f"runs/{self._run_id}")
 
     def wait_for(self, stage: str) -> None:
         """Wait until the run has come to a stage, or past it."""
