@@ -2,11 +2,12 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import structlog
 
@@ -86,10 +87,7 @@ async def running(settings: CoordinatorSettings) -> AsyncIterator[Ports]:
         EnrollmentServicer(
             registry,
             front,
-            Membership(
-                lambda: certificate.keyring,
-                timedelta(seconds=settings.certificate_lifetime_s),
-            ),
+            Membership(lambda: certificate.keyring, timedelta(seconds=settings.certificate_lifetime_s)),
         ),
         ObserverServicer(
             registry,
@@ -134,13 +132,11 @@ async def running(settings: CoordinatorSettings) -> AsyncIterator[Ports]:
     endless = [vigil.keep(), refusals.keep(), Wakeups(registry, notices).keep()]
     if settings.metrics_listen:
         endless.append(every(OVERVIEW_S, partial(show_overview, guard, metrics), "counting for metrics"))
-    keeping = [asyncio.create_task(work) for work in endless]
     try:
-        with metrics.serving(settings.metrics_listen):
-            yield ports
+        async with kept(*endless):
+            with metrics.serving(settings.metrics_listen):
+                yield ports
     finally:
-        for task in keeping:
-            task.cancel()
         stopping.set()
         notices.hint_all()
         await server.stop(STOP_GRACE_S)
@@ -148,6 +144,18 @@ async def running(settings: CoordinatorSettings) -> AsyncIterator[Ports]:
         broker.close()
         for each in (registry, front, guard):
             await each.close()
+
+
+@asynccontextmanager
+async def kept(*endless: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Do work that never ends until the block does; nothing of it goes on after that."""
+    tasks = [asyncio.create_task(work) for work in endless]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def show_overview(registry: Registry, metrics: Metrics) -> None:
@@ -196,24 +204,22 @@ async def schedule(settings: CoordinatorSettings) -> None:
     registry = Registry(settings.sqlalchemy_url(), connections=2)
     broker = Broker(settings.redis_url)
     postman = make_postman(registry, settings)
-    delivering = asyncio.create_task(postman.keep())
     housekeeping = make_housekeeping(registry, settings)
     try:
-        _log.info("scheduler sweeps", every_s=SWEEP_S)
-        checked = False
-        while not stop.is_set():
-            try:
-                if not checked:
-                    await asyncio.to_thread(broker.check)
-                    checked = True
-                await sweep(registry, broker, settings)
-            except UnavailableError as error:
-                _log.warning("sweep postponed", reason=error.message)
-            await housekeeping.look_after()
-            await set_within(stop, SWEEP_S)
+        async with kept(postman.keep()):
+            _log.info("scheduler sweeps", every_s=SWEEP_S)
+            checked = False
+            while not stop.is_set():
+                try:
+                    if not checked:
+                        await asyncio.to_thread(broker.check)
+                        checked = True
+                    await sweep(registry, broker, settings)
+                except UnavailableError as error:
+                    _log.warning("sweep postponed", reason=error.message)
+                await housekeeping.look_after()
+                await set_within(stop, SWEEP_S)
     finally:
-        delivering.cancel()
-        await asyncio.gather(delivering, return_exceptions=True)
         await postman.close()
         broker.close()
         await registry.close()

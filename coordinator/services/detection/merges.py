@@ -270,5 +270,5 @@ async def _agreed_box(session: AsyncSession, incident_id: str) -> tuple[float, f
 
 
 async def _band_of(session: AsyncSession, cell_id: str) -> Band:
-    query = select(Band).join(Cell, Cell.band_id == Band.id).where(Cell.id == cell_id)
-    return (await session.scalars(query)).one()
+    cell = await session.get_one(Cell, cell_id)  # which a session asks for once, however many events there are
+    return await session.get_one(Band, cell.band_id)
