@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from bandwatch.lte.direct.bins import BandBins
 from bandwatch.lte.direct.energy import SymbolPowers
-from bandwatch.lte.direct.known import known_pattern
+from bandwatch.lte.direct.known import known_beats, known_pattern
 from bandwatch.lte.downlink.config import CellConfig
 from bandwatch.lte.downlink.energy import known_signals
 from bandwatch.lte.downlink.grid import lay_out_frame
@@ -86,11 +86,22 @@ def downlink_templates(config: CellConfig, bins: BandBins, offset_hz: float = 0.
     )
 
 
+@dataclass(frozen=True)
+class KnownSignals:
+    """What frames show of the known signals of a cell beyond their energies.
+
+    Attributes:
+        pattern: float32 [ports, 625, 128], of each port alone.
+        beats: complex64 [625 or 1, 128], of two ports together.
+    """
+
+    pattern: NDArray[np.float32]
+    beats: NDArray[np.complex64]
+
+
 @lru_cache(maxsize=64)
-def downlink_pattern(
-    config: CellConfig, bins: BandBins, first_subframe: int = 0, offset_hz: float = 0.0
-) -> NDArray[np.float32]:
-    """Return what frames show of the known signals of a cell beyond their energies, float32 [ports, 625, 128].
+def downlink_known(config: CellConfig, bins: BandBins, first_subframe: int = 0, offset_hz: float = 0.0) -> KnownSignals:
+    """Return what frames show of the known signals of a cell beyond their energies.
 
     Args:
         config: The cell.
@@ -101,7 +112,10 @@ def downlink_pattern(
     layout = lay_out_frame(config, subframe_pattern(config))
     known = np.roll(known_signals(layout, config.reference_boost_db), -first_subframe, axis=1)
     numerology = Numerology(config.resource_blocks)
-    return np.stack([known_pattern(of_port, numerology, bins, offset_hz) for of_port in known])
+    return KnownSignals(
+        np.stack([known_pattern(of_port, numerology, bins, offset_hz) for of_port in known]),
+        known_beats(known, numerology, bins, offset_hz) if len(known) > 1 else np.zeros((1, FRAME_BINS), np.complex64),
+    )
 
 
 class DownlinkPowers:
@@ -110,7 +124,7 @@ class DownlinkPowers:
     Args:
         cell: The cell.
         templates: What parts of its subframes bring.
-        pattern: What frames show beyond that.
+        known: What frames show beyond that.
         control: Draws which element groups of the control region are filled; with None they are all filled in part,
             which is what they are in the mean.
     """
@@ -119,11 +133,12 @@ class DownlinkPowers:
         self,
         cell: ServingCell,
         templates: DownlinkTemplates,
-        pattern: NDArray[np.float32],
+        known: KnownSignals,
         control: np.random.Generator | None,
     ) -> None:
         self.occupied_hz = templates.occupied_hz
-        self.pattern = pattern
+        self.pattern = known.pattern
+        self.beats = known.beats
         self._cell = cell
         self._templates = templates
         self._control = control

@@ -29,10 +29,13 @@ class Sender(Protocol):
     Attributes:
         occupied_hz: The lowest and the highest frequency that carries symbols, relative to the middle of the band.
         pattern: float32 [ports, frames, 128], what frames show beyond what symbols bring, over and over.
+        beats: complex64 [frames, 128], what frames show of the first port's known signals times the second's conjugate,
+            as often; of no use with one port.
     """
 
     occupied_hz: tuple[float, float]
     pattern: NDArray[np.float32]
+    beats: NDArray[np.complex64]
 
     def next_powers(self, subframes: int) -> SymbolPowers:
         """Return what the symbols of the next subframes bring."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 import numpy as np
 import scipy.sparse
@@ -19,6 +19,7 @@ BLOCK_FRAMES: Final = 10 * PERIOD_FRAMES
 
 _PERIODS: Final = BLOCK_FRAMES // PERIOD_FRAMES
 _STEPS_PER_FADE: Final = 24  # gains are computed so often in a period of the Doppler shift, and interpolated
+_Number = TypeVar("_Number", np.float32, np.complex64)
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,10 @@ class Way(Protocol):
         """
         ...
 
+    def beat_gains(self, times_s: NDArray[np.float64], frequencies_hz: NDArray[np.float64]) -> NDArray[np.complex64]:
+        """Return the first port's amplitude times the second's conjugate, complex64 [times, frequencies]."""
+        ...
+
 
 @dataclass(frozen=True)
 class Heard:
@@ -107,14 +112,19 @@ class MeanFrames:
         signal = np.zeros((BLOCK_FRAMES, FRAME_BINS), np.float32)
         variance = np.zeros_like(signal)
         for heard, occupied_hz, blur in self._heard:
-            one, of_one = self._received(heard, self._gains(heard.way, occupied_hz, blur))
+            one, of_one = self._received(heard, occupied_hz, blur)
             variance += of_one + 2 * np.float32(self._bins.noise_spread) * signal * one
             signal += one
         self._frame += BLOCK_FRAMES
         return FramePowers(signal, variance, self._noise)
 
-    def _received(self, heard: Heard, gains: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def _received(
+        self, heard: Heard, occupied_hz: NDArray[np.float64], blur: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return the mean power of one sender and its variance, float32 [1250, 128] each."""
+        step = _frames_between_gains(heard.way)
+        times_s = self._times_s(step)
+        gains = _in_frames(heard.way.power_gains(times_s, occupied_hz)[:, np.newaxis] @ blur, step)
         powers = heard.sender.next_powers(_PERIODS * PERIOD_SUBFRAMES)
         pattern = heard.sender.pattern
         at = np.arange(self._frame, self._frame + BLOCK_FRAMES) % pattern.shape[1]
@@ -125,20 +135,31 @@ class MeanFrames:
             whole += gain * of_port
             rest += gain * pattern[port, at]
             cut += gain_of_cut * (self._cut @ powers.cut[port])
+        if len(gains) > 1:
+            beating = _in_frames(heard.way.beat_gains(times_s, occupied_hz) @ blur[0], step)
+            rest += 2 * (beating * heard.sender.beats[at]).real
         gain = np.divide(whole, sent, out=np.zeros_like(whole), where=sent > 0)
         variance = gain**2 * (self._spread @ powers.random_square)
         variance += np.float32(self._bins.kernel.cut_spread) * cut**2
         return np.maximum(whole + cut + rest, 0), variance
 
-    def _gains(self, way: Way, occupied_hz: NDArray[np.float64], blur: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the power gain of whole and cut tones in each frame and bin, float32 [ports, 2, 1250, 128]."""
-        step = min(max(int(1 / (_STEPS_PER_FADE * way.doppler_hz * FRAME_SECONDS)), 1), BLOCK_FRAMES)
-        steps = -(-BLOCK_FRAMES // step)
-        times_s = (self._frame + np.arange(steps + 1, dtype=np.float64) * step) * FRAME_SECONDS + self._middle_s
-        arriving = (way.power_gains(times_s, occupied_hz)[:, np.newaxis] @ blur)[..., np.newaxis, :]
-        share = (np.arange(step, dtype=np.float32) / np.float32(step))[:, np.newaxis]
-        between = arriving[:, :, :-1] * (1 - share) + arriving[:, :, 1:] * share
-        return between.reshape(len(between), 2, -1, FRAME_BINS)[:, :, :BLOCK_FRAMES]
+    def _times_s(self, step: int) -> NDArray[np.float64]:
+        """Return when every step-th of the next 1250 frames is seen, and the one behind the last of these."""
+        frames = self._frame + np.arange(-(-BLOCK_FRAMES // step) + 1, dtype=np.float64) * step
+        return frames * FRAME_SECONDS + self._middle_s
+
+
+def _frames_between_gains(way: Way) -> int:
+    """Return in how many frames a way hardly changes."""
+    return min(max(int(1 / (_STEPS_PER_FADE * way.doppler_hz * FRAME_SECONDS)), 1), BLOCK_FRAMES)
+
+
+def _in_frames(gains: NDArray[_Number], step: int) -> NDArray[_Number]:
+    """Return gains [..., times, 128] that are `step` frames apart in each of 1250 frames, [..., 1250, 128]."""
+    share = (np.arange(step, dtype=np.float32) / np.float32(step))[:, np.newaxis]
+    each = gains[..., np.newaxis, :]
+    between = each[..., :-1, :, :] * (1 - share) + each[..., 1:, :, :] * share
+    return between.reshape(*gains.shape[:-2], -1, FRAME_BINS)[..., :BLOCK_FRAMES, :]
 
 
 def _blur(bins: BandBins, occupied_hz: tuple[float, float]) -> tuple[NDArray[np.float64], NDArray[np.float32]]:

@@ -36,6 +36,7 @@ class UplinkPowers:
     def __init__(self, users: SendingUsers, subcarriers_hz: NDArray[np.float64], bins: BandBins) -> None:
         self.occupied_hz = (float(subcarriers_hz[0]), float(subcarriers_hz[-1]))
         self.pattern = np.zeros((1, 1, FRAME_BINS), np.float32)
+        self.beats = np.zeros((1, FRAME_BINS), np.complex64)
         self._users = users
         self._whole, self._cut = (
             tones.reshape(-1, BLOCK_SUBCARRIERS, FRAME_BINS).sum(axis=1) for tones in bins.tones(subcarriers_hz)
@@ -43,6 +44,7 @@ class UplinkPowers:
 
     def next_powers(self, subframes: int) -> SymbolPowers:
         """Return what the symbols of the next subframes bring."""
-        energies = self._users.next_transmission(subframes).energies
-        whole = energies @ self._whole
-        return SymbolPowers(whole[np.newaxis], (energies @ self._cut)[np.newaxis], np.square(whole))
+        sent = self._users.next_transmission(subframes)
+        whole = sent.energies @ self._whole
+        cut = (sent.energies - sent.unbroken) @ self._cut
+        return SymbolPowers(whole[np.newaxis], cut[np.newaxis], np.square(whole))

@@ -47,6 +47,12 @@ class FadingWay:
         power: NDArray[np.float32] = gains.real**2 + gains.imag**2
         return power
 
+    def beat_gains(self, times_s: NDArray[np.float64], frequencies_hz: NDArray[np.float64]) -> NDArray[np.complex64]:
+        """Return the first port's amplitude times the second's conjugate, complex64 [times, frequencies]."""
+        first, second = self.gains(times_s, frequencies_hz)
+        beats: NDArray[np.complex64] = first * second.conj()
+        return beats
+
 
 @dataclass(frozen=True)
 class SteadyWay:
@@ -64,3 +70,7 @@ class SteadyWay:
         """Return the power that arrives of a resource element of energy 1, float32 [1, times, frequencies]."""
         power = 10 ** (self.level_db(times_s) / 10)
         return np.tile(power.astype(np.float32)[:, np.newaxis], (1, 1, len(frequencies_hz)))
+
+    def beat_gains(self, times_s: NDArray[np.float64], frequencies_hz: NDArray[np.float64]) -> NDArray[np.complex64]:
+        """Return nothing, complex64 [times, frequencies]: there is one port."""
+        return np.zeros((len(times_s), len(frequencies_hz)), np.complex64)

@@ -4,7 +4,7 @@ import numpy as np
 
 from bandwatch.lte.direct.anomalies import FramesWithAnomalies
 from bandwatch.lte.direct.bins import BandBins, band_bins
-from bandwatch.lte.direct.downlink import DATA_MAGNITUDE_VARIANCE, DownlinkPowers, downlink_pattern, downlink_templates
+from bandwatch.lte.direct.downlink import DATA_MAGNITUDE_VARIANCE, DownlinkPowers, downlink_known, downlink_templates
 from bandwatch.lte.direct.frames import DirectFrames
 from bandwatch.lte.direct.mean import FrameSource, Heard, MeanFrames
 from bandwatch.lte.direct.speckle import Speckle
@@ -47,5 +47,5 @@ def mean_frames(scene: Scene, bins: BandBins, control: np.random.Generator | Non
 def _sender(heard: HeardDownlink, bins: BandBins, control: np.random.Generator | None) -> DownlinkPowers:
     """Return a cell as a sender."""
     templates = downlink_templates(heard.config, bins)
-    pattern = downlink_pattern(heard.config, bins, heard.first_subframe)
-    return DownlinkPowers(heard.cell, templates, pattern, control)
+    known = downlink_known(heard.config, bins, heard.first_subframe)
+    return DownlinkPowers(heard.cell, templates, known, control)

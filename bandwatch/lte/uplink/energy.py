@@ -35,6 +35,7 @@ class Transmission:
     Attributes:
         energies: float32 [n x 14, resource_blocks], mean energy of a resource element in each symbol and resource
             block; 1 is the mean of an element in use, over users and their fading.
+        unbroken: float32, alike: what of it goes on over the borders of symbols, as preambles do.
         data: The shared channel.
         control: The control channel.
         sounding: Sounding reference signals.
@@ -43,6 +44,7 @@ class Transmission:
     """
 
     energies: NDArray[np.float32]
+    unbroken: NDArray[np.float32]
     data: Sending
     control: Sending
     sounding: Sending
@@ -52,8 +54,11 @@ class Transmission:
 
 def received_energies(
     data: Sending, control: Sending, sounding: Sending, random_access: Sending, sounded: NDArray[np.bool_]
-) -> NDArray[np.float32]:
-    """Return the mean energy of a resource element in each symbol and resource block, float32 [n x 14, blocks]."""
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return the mean energy of a resource element in each symbol and resource block, float32 [n x 14, blocks].
+
+    And, alike, what of it goes on over the borders of symbols.
+    """
     subframes = len(sounded)
     controlled = _energies_in_use(control, subframes)
     slots = controlled + _energies_in_use(data, subframes)
@@ -61,12 +66,14 @@ def received_energies(
     by_subframe = energies.reshape(subframes, SUBFRAME_SYMBOLS, -1)
     by_subframe[sounded, -1] = controlled[sounded, -1]
     by_subframe[:, -1] += _energies_in_use(sounding, subframes)[:, -1] / COMBS
+    unbroken = np.zeros_like(energies)
     if len(random_access.gains):
         first = random_access.places.first[0, 0]
         blocks = slice(first, first + RANDOM_ACCESS_BLOCKS)
         preambles = _energies_in_use(random_access, subframes)[:, :1, blocks]
         by_subframe[:, :, blocks] += preambles * _PREAMBLE_SHARES
-    return energies
+        unbroken.reshape(by_subframe.shape)[:, :, blocks] = preambles * _UNBROKEN_SHARES
+    return energies, unbroken
 
 
 def _energies_in_use(sending: Sending, subframes: int) -> NDArray[np.float32]:
@@ -81,6 +88,13 @@ def _energies_in_use(sending: Sending, subframes: int) -> NDArray[np.float32]:
     return energies.astype(np.float32).reshape(subframes, 2, resource_blocks)
 
 
+def _borders_that_go_on() -> NDArray[np.float32]:
+    """Return over what part of its two borders a preamble goes on in each of 14 symbols: it ends at one, in two."""
+    symbol = np.arange(SUBFRAME_SYMBOLS)
+    last = np.flatnonzero(_preamble_shares()[:, 0])[-1]
+    return np.where((symbol == 0) | (symbol == last), 0.5, 1).astype(np.float32)
+
+
 def _preamble_shares() -> NDArray[np.float32]:
     """Return how much of a symbol and a block a preamble fills, float32 [14, 6]; after it, there is silence (5.7.1)."""
     begin = Numerology(6).symbol_times_s(2)
@@ -90,3 +104,4 @@ def _preamble_shares() -> NDArray[np.float32]:
 
 
 _PREAMBLE_SHARES: Final = _preamble_shares()
+_UNBROKEN_SHARES: Final = _PREAMBLE_SHARES * _borders_that_go_on()[:, np.newaxis]

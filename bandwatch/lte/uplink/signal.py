@@ -59,8 +59,8 @@ class Uplink:
             [schedule.data, schedule.control, schedule.sounding, schedule.random_access]
         )
         self._subframe += subframes
-        energies = received_energies(data, control, sounding, random_access, schedule.sounded)
-        return Transmission(energies, data, control, sounding, random_access, schedule.sounded)
+        energies, unbroken = received_energies(data, control, sounding, random_access, schedule.sounded)
+        return Transmission(energies, unbroken, data, control, sounding, random_access, schedule.sounded)
 
     def samples_of(self, transmission: Transmission) -> NDArray[np.complex64]:
         """Draw samples of a transmission, complex64 [samples]; their expected energies are those of the transmission.

@@ -13,7 +13,7 @@ from bandwatch.lte.anomalies.level import LevelMeter
 from bandwatch.lte.anomalies.timetable import Anomaly
 from bandwatch.lte.direct.anomalies import FrameLevels, FramesWithAnomalies
 from bandwatch.lte.direct.bins import FULL_SPECTRUM, BandBins, band_bins
-from bandwatch.lte.direct.downlink import DownlinkPowers, downlink_pattern, downlink_templates
+from bandwatch.lte.direct.downlink import DownlinkPowers, downlink_known, downlink_templates
 from bandwatch.lte.direct.energy import SymbolPowers
 from bandwatch.lte.direct.frames import DirectFrames
 from bandwatch.lte.direct.geometry import PERIOD_FRAMES, FrameGeometry, symbol_edges_s
@@ -151,10 +151,10 @@ def test_noise_reads_and_fluctuates_as_samples_of_noise(resource_blocks: int, wi
 
 def test_templates_bring_the_energies_of_the_plan() -> None:
     config, bins = CellConfig(11, 6, ports=2, mbsfn_subframes=frozenset({2})), bins_of(*NARROW)
-    templates, pattern = downlink_templates(config, bins), downlink_pattern(config, bins)
+    templates, known = downlink_templates(config, bins), downlink_known(config, bins)
     cell = Downlink(config, np.random.SeedSequence(3))
     service = cell.next_service(40)
-    powers = DownlinkPowers(Downlink(config, np.random.SeedSequence(3)), templates, pattern, None).next_powers(40)
+    powers = DownlinkPowers(Downlink(config, np.random.SeedSequence(3)), templates, known, None).next_powers(40)
     energies = cell.plan.energies(service).reshape(2, 560, -1)
     for found, tones in zip((powers.whole, powers.cut), bins.tones(Numerology(6).subcarrier_hz()), strict=True):
         np.testing.assert_allclose(found, energies @ tones, rtol=1e-3, atol=1e-5)
@@ -165,12 +165,12 @@ def test_templates_bring_the_energies_of_the_plan() -> None:
 
 def test_drawn_control_regions_are_the_mean_one_in_the_mean() -> None:
     config, bins = CellConfig(11, 6, load=0.9), bins_of(*NARROW)
-    templates, pattern = downlink_templates(config, bins), downlink_pattern(config, bins)
+    templates, known = downlink_templates(config, bins), downlink_known(config, bins)
 
     cell = Repeated(Downlink(config, np.random.SeedSequence(3)).next_service(40))
 
     def brought(control: np.random.Generator | None) -> NDArray[np.float32]:
-        powers: NDArray[np.float32] = DownlinkPowers(cell, templates, pattern, control).next_powers(40).whole[0]
+        powers: NDArray[np.float32] = DownlinkPowers(cell, templates, known, control).next_powers(40).whole[0]
         return powers
 
     drawn = [brought(np.random.default_rng(seed)) for seed in range(200)]
@@ -182,7 +182,7 @@ def test_drawn_control_regions_are_the_mean_one_in_the_mean() -> None:
 
 def test_known_signals_alone_make_the_very_frames_of_their_samples() -> None:
     config, bins, numerology = CellConfig(11, 6, load=0.0), bins_of(*NARROW), Numerology(6)
-    pattern = downlink_pattern(config, bins, first_subframe=3)
+    known = downlink_known(config, bins, first_subframe=3)
     cell = Downlink(config, np.random.SeedSequence(3))
     silent = cell.next_service(3)
     cell.grids_of(silent)
@@ -191,7 +191,7 @@ def test_known_signals_alone_make_the_very_frames_of_their_samples() -> None:
         [frames_of(numerology.modulate(cell.grids_of(service)[0]).reshape(-1), *NARROW) for _ in range(12)], axis=0
     )
 
-    sender = DownlinkPowers(Repeated(service), downlink_templates(config, bins), pattern, None)
+    sender = DownlinkPowers(Repeated(service), downlink_templates(config, bins), known, None)
     way = SteadyWay(lambda times_s: np.full_like(times_s, -10 * np.log10(numerology.subcarriers)))
     found = MeanFrames(bins, [Heard(sender, way)], 1e-12).next_block().mean[2 : 2 + len(mean)]
     # Frames that hold nothing but reference signals are the same each time, to within rounding.
@@ -263,6 +263,7 @@ class Tone:
     def __init__(self, power: float) -> None:
         self.occupied_hz = (-1e6, 1e6)
         self.pattern = np.zeros((1, 1, FRAME_BINS), np.float32)
+        self.beats = np.zeros((1, FRAME_BINS), np.complex64)
         self._power = power
 
     def next_powers(self, subframes: int) -> SymbolPowers:

@@ -157,6 +157,22 @@ def direct(
     return drawn
 
 
+def two_paths(draws: int, **changes: Any) -> TwoPaths:
+    """Return frames of a scene by both ways."""
+    scene = scene_of(**changes)
+    by_samples = np.stack([as_power(iq, scene) for iq in draws_of_samples(draws, **changes)])
+    count = by_samples.shape[1]
+    drawn = np.stack([direct(count, control, **changes) for control in range(3)])
+    return TwoPaths(by_samples, direct(count, None, **changes), drawn)
+
+
+def assert_the_same_mean(paths: TwoPaths, limit_db: float) -> None:
+    """Allow so much in root mean square beside what few draws leave uncertain, and next to nothing over all."""
+    error_db = paths.error_db()
+    assert np.mean(error_db**2) < limit_db**2 + paths.uncertainty_db() ** 2
+    assert abs(error_db.mean()) < 0.15
+
+
 def neighbours(fluctuations_db: NDArray[np.float64]) -> float:
     """Return the correlation of neighbouring bins."""
     return float((fluctuations_db[:, :, 1:] * fluctuations_db[:, :, :-1]).mean() / np.square(fluctuations_db).mean())
@@ -165,29 +181,38 @@ def neighbours(fluctuations_db: NDArray[np.float64]) -> float:
 @pytest.mark.parametrize(
     ("draws", "changes", "limit_db"),
     [
-        (12, {}, 0.3),
-        (12, {"duplex": "tdd"}, 0.3),
-        (12, {"cell": SPARSE}, 0.3),
-        (12, {"duplex": "tdd", **USERS}, 0.45),
-        (4, {**USUAL, "mobility": "driving", "cell": "ports = 2"}, 0.3),
+        (12, {}, 0.2),
+        (12, {"duplex": "tdd"}, 0.2),
+        (12, {"cell": SPARSE}, 0.2),
+        (12, {"cell": "ports = 2"}, 0.2),
+        (12, {"duplex": "tdd", **USERS}, 0.3),
+        (4, {**USUAL, "mobility": "driving", "cell": "ports = 2"}, 0.2),
         (4, {**USUAL, **USERS}, 0.3),
         (5, {**SMALL, "resource_blocks": 25}, 0.45),
     ],
-    ids=["fdd", "tdd", "multicast and almost blank", "users, tdd", "wider, two ports", "wider, users", "past the band"],
+    ids=[
+        "fdd",
+        "tdd",
+        "multicast and almost blank",
+        "two ports",
+        "users, tdd",
+        "wider, two ports",
+        "wider, users",
+        "past the band",
+    ],
 )
 def test_both_ways_have_the_same_mean_and_fluctuate_alike(draws: int, changes: dict[str, Any], limit_db: float) -> None:
-    scene = scene_of(**changes)
-    by_samples = np.stack([as_power(iq, scene) for iq in draws_of_samples(draws, **changes)])
-    count = by_samples.shape[1]
-    drawn = np.stack([direct(count, control, **changes) for control in range(3)])
-    paths = TwoPaths(by_samples, direct(count, None, **changes), drawn)
-    error_db = paths.error_db()
-    assert np.mean(error_db**2) < limit_db**2 + paths.uncertainty_db() ** 2
-    assert abs(error_db.mean()) < 0.15
+    paths = two_paths(draws, **changes)
+    assert_the_same_mean(paths, limit_db)
     expected, found = paths.fluctuations_db()
     assert found.std() == pytest.approx(expected.std(), rel=0.1)
     assert np.percentile(found, (5, 50, 95)) == pytest.approx(np.percentile(expected, (5, 50, 95)), abs=0.35)
     assert neighbours(found) == pytest.approx(neighbours(expected), abs=0.2)
+
+
+def test_both_ways_have_the_same_mean_where_few_users_leave_most_of_a_band_empty() -> None:
+    """What is seen of the empty part comes of few tones and fluctuates together, which the direct way does not know."""
+    assert_the_same_mean(two_paths(12, **USERS), limit_db=0.3)
 
 
 @pytest.fixture(scope="module")

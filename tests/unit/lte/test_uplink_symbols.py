@@ -47,8 +47,8 @@ def transmission(
     """Return a transmission of what is given."""
     parts = [part or sending() for part in (data, control, sounding, random_access)]
     flags = np.array(sounded)
-    energies = received_energies(parts[0], parts[1], parts[2], parts[3], flags)
-    return Transmission(energies, parts[0], parts[1], parts[2], parts[3], flags)
+    energies, unbroken = received_energies(parts[0], parts[1], parts[2], parts[3], flags)
+    return Transmission(energies, unbroken, parts[0], parts[1], parts[2], parts[3], flags)
 
 
 def elements(sent: Transmission, seed: int = 1) -> NDArray[np.complex128]:
