@@ -7,6 +7,7 @@ import numpy.typing as npt
 import pytest
 import torch
 
+from tests.unit.training_worker.normal_equations import by_cholesky
 from tests.unit.training_worker.small_networks import new_regression
 from training_worker.learning import networks
 from training_worker.learning.calibration import LeftOver, left_over
@@ -108,7 +109,7 @@ def test_a_solution_that_leaves_a_fold_out_is_that_of_the_windows_that_do_not_to
     start, regression = regressions[family]
     fitted = fit_exactly(regression, dense_of(start))
     inputs, _ = system(regression, regression.windows.held_out(2))
-    expected = solve(regression.without(2), dense_of(start), fitted.strength).numpy()
+    expected = by_cholesky(regression.without(2), dense_of(start), fitted.strength).numpy()
     np.testing.assert_allclose(inputs @ fitted.left_out[2].numpy(), inputs @ expected, atol=1e-6)
 
 
@@ -150,7 +151,7 @@ def test_sums_of_two_observers_add_up_to_the_sums_of_both(
 def test_cross_validation_by_sums_finds_the_errors_that_predictions_have(lstm: tuple[Dense, Regression]) -> None:
     teacher, regression = lstm
     features, targets = system(regression, regression.windows.held_out(1))
-    solved = [solve(regression.without(1), teacher, strength).numpy() for strength in STRENGTHS]
+    solved = [by_cholesky(regression.without(1), teacher, strength).numpy() for strength in STRENGTHS]
     expected = np.array([np.sum((features @ dense - targets) ** 2) for dense in solved])
     excess = excess_errors(regression.without(1), regression.sums[1, 1], teacher).numpy()
     found = np.sum((features @ teacher.numpy() - targets) ** 2) + excess
@@ -163,7 +164,7 @@ def test_cross_validation_ranks_strengths_as_predictions_do_with_more_features_t
     start, regression = regressions[WIDE]
     some = STRENGTHS[::6]
     features, targets = system(regression, regression.windows.held_out(1))
-    solved = [solve(regression.without(1), dense_of(start), strength).numpy() for strength in some]
+    solved = [by_cholesky(regression.without(1), dense_of(start), strength).numpy() for strength in some]
     expected = [np.sum((features @ dense - targets) ** 2) for dense in solved]
     found = excess_errors(regression.without(1), regression.sums[1, 1], dense_of(start)).numpy()[::6]
     assert np.argsort(found).tolist() == np.argsort(expected).tolist()
@@ -183,7 +184,7 @@ def test_from_the_side_of_the_windows_every_strength_has_the_same_solution_and_e
     expected = excess_errors(sums, regression.sums[1, 1], dense_of(start)).numpy()
     np.testing.assert_allclose(fold.excess_errors(STRENGTHS).numpy(), expected, rtol=1e-5, atol=1e-3)
     for strength in STRENGTHS[::9]:
-        solution = solve(sums, dense_of(start), strength)
+        solution = by_cholesky(sums, dense_of(start), strength)
         found = features[unseen] @ (dense_of(start) + fold.change(strength))
         np.testing.assert_allclose(found, features[unseen] @ solution, atol=1e-5)
 
@@ -193,7 +194,7 @@ def test_the_chosen_strength_leaves_the_least_error_on_left_out_blocks(lstm: tup
     unseen = [system(regression, regression.windows.held_out(fold)) for fold in range(FOLDS)]
 
     def left_out_error(strength: float) -> float:
-        solved = [solve(regression.without(fold), teacher, strength) for fold in range(FOLDS)]
+        solved = [by_cholesky(regression.without(fold), teacher, strength) for fold in range(FOLDS)]
         return sum(float(np.sum((h @ dense.numpy() - y) ** 2)) for dense, (h, y) in zip(solved, unseen, strict=True))
 
     assert fit_exactly(regression, teacher).strength == min(STRENGTHS, key=left_out_error)
@@ -201,7 +202,7 @@ def test_the_chosen_strength_leaves_the_least_error_on_left_out_blocks(lstm: tup
 
 def test_a_very_strong_pull_keeps_the_teacher(lstm: tuple[Dense, Regression]) -> None:
     teacher, regression = lstm
-    np.testing.assert_allclose(solve(regression.without(None), teacher, strength=1e9), teacher, atol=1e-6)
+    np.testing.assert_allclose(by_cholesky(regression.without(None), teacher, strength=1e9), teacher, atol=1e-6)
 
 
 def test_a_left_out_solution_does_not_depend_on_what_its_fold_holds(
@@ -214,8 +215,12 @@ def test_a_left_out_solution_does_not_depend_on_what_its_fold_holds(
         changed[number][place : place + 125] = 7
     windows = WindowSet.cut(changed, stride_frames=9, seed=0)
     other = regress(make_predictor(networks.LSTM), windows, lambda _: None)
-    np.testing.assert_array_equal(solve(other.without(3), teacher, 0.01), solve(regression.without(3), teacher, 0.01))
-    assert not np.allclose(solve(other.without(2), teacher, 0.01), solve(regression.without(2), teacher, 0.01))
+    np.testing.assert_array_equal(
+        by_cholesky(other.without(3), teacher, 0.01), by_cholesky(regression.without(3), teacher, 0.01)
+    )
+    assert not np.allclose(
+        by_cholesky(other.without(2), teacher, 0.01), by_cholesky(regression.without(2), teacher, 0.01)
+    )
 
 
 def test_what_is_left_over_is_what_the_predictor_with_that_dense_layer_leaves(

@@ -8,9 +8,10 @@ import numpy.typing as npt
 import pytest
 import torch
 
+from tests.unit.training_worker.normal_equations import by_cholesky
 from training_worker.learning.calibration import errors_db, left_over
 from training_worker.learning.dataset import FOLDS, Indices, WindowSet
-from training_worker.learning.exact import STRENGTHS, ExactFit, Regression, dense_of, fit_exactly, regress, solve
+from training_worker.learning.exact import STRENGTHS, ExactFit, Regression, dense_of, fit_exactly, regress
 from training_worker.learning.exact import left_over as left_over_by_sums
 from training_worker.learning.kernel import Fold
 from training_worker.learning.networks import (
@@ -105,7 +106,7 @@ def regressed(windows: WindowSet) -> tuple[Regression, ExactFit]:
 def full(windows: WindowSet, regressed: tuple[Regression, ExactFit]) -> Full:
     """Give the full solution without fold 3 from sums, where `fit_reduced` has it from the side of the windows."""
     regression, solution = regressed
-    dense = solve(regression.without(3), torch.zeros_like(solution.dense), solution.strength)
+    dense = by_cholesky(regression.without(3), torch.zeros_like(solution.dense), solution.strength)
     return Full(features_of(windows, windows.fitted(3)), dense.numpy())
 
 
