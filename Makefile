@@ -5,7 +5,7 @@ PYTHON ?= python3
 STAMP := $(VENV)/installed
 SOURCES := bandwatch coordinator observer_agent operator_console training_worker infra tests benchmarks proto
 
-.PHONY: install demo test test-fleet test-docker check format proto bench
+.PHONY: install demo test test-fleet test-docker reliability check format proto soak bench
 .DEFAULT_GOAL := help
 
 help: ## List the targets.
@@ -46,6 +46,9 @@ format: $(STAMP) ## Format the code and repair what the linter can.
 
 proto: $(STAMP) ## Generate bandwatch/wire/v1 from proto/.
 	$(BIN)/python proto/generate.py
+
+soak: $(STAMP) ## Half an hour of 200 simulated observers with a fault every minute: what grows, what is lost.
+	$(BIN)/python -m benchmarks.soak $(ARGUMENTS)
 
 bench: $(STAMP) ## Measure, each against its named alternative; takes minutes.
 	for benchmark in benchmarks/*.py; do $(BIN)/python $$benchmark || exit 1; done

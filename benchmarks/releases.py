@@ -31,6 +31,7 @@ from typing import Final
 
 import numpy as np
 import psutil
+import structlog
 import torch
 from psycopg.types.json import Jsonb
 
@@ -168,11 +169,12 @@ async def _keep_doing(work: Callable[[], Awaitable[None]]) -> None:
 
 async def _hold(members: Sequence[Identity], folder: Path) -> None:
     """Be these agents, and write a line for each switch of each."""
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     async with AsyncExitStack() as stack, asyncio.TaskGroup() as group:
         for number, member in enumerate(members):
             own = folder / str(number)
             (own / "models").mkdir(parents=True)
-            settings = AgentSettings.from_options({"data_dir": own, "simulate": folder})
+            settings = AgentSettings.from_options({"data_dir": own, "simulate": folder / "plan"})
             uplink = await stack.enter_async_context(Uplink(settings, member))
             group.create_task(_ControlSide(member, own, uplink, settings).run())
 
@@ -212,7 +214,9 @@ def _agents(members: Sequence[Identity], folder: Path) -> Iterator[_Agents]:
             plan = own / "plan"
             plan.write_bytes(pickle.dumps((members[number * each : (number + 1) * each], own)))
             command = [sys.executable, __file__, "--hold", str(plan)]
-            processes.append(stack.enter_context(subprocess.Popen(command, stdout=subprocess.PIPE, text=True)))
+            log = stack.enter_context((own / "log").open("w"))
+            held = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
+            processes.append(stack.enter_context(held))
             stack.callback(processes[-1].kill)
         yield _Agents(processes, each * PROCESSES)
 
