@@ -3,6 +3,7 @@
 import platform
 import shutil
 import sys
+import threading
 import tomllib
 from pathlib import Path
 from typing import Final
@@ -12,6 +13,8 @@ from infra.docker.commands import run, timed
 PROJECT: Final = Path(__file__).resolve().parents[2]
 _STAMP: Final = "made-of"
 _PIP: Final = (sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check")
+_IN_PROJECT: Final = threading.Lock()
+"""Held while pip builds in the folder of the project, where only one build at a time may work."""
 _FOR_OLDER_PYTHON: Final = ("async-timeout",)
 """What redis asks for under Python 3.11.3, as Debian 12 has: pip decides by the Python that it runs with, not by the
 image's. The build looks whether anything else is missing."""
@@ -44,7 +47,7 @@ def make_own_wheel(context: Path) -> None:
     """
     program = context / "program"
     shutil.rmtree(program, ignore_errors=True)
-    with timed("making the wheel of bandwatch"):
+    with _IN_PROJECT, timed("making the wheel of bandwatch"):
         run(*_PIP, "wheel", "--no-deps", "--wheel-dir", program, PROJECT)
 
 

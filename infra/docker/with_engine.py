@@ -17,8 +17,9 @@ from bandwatch.errors import BandwatchError, FailedPreconditionError, Unavailabl
 from infra.docker.commands import run, succeeds, timed
 from infra.docker.wheels import PROJECT
 
-PACKAGES: Final = {"dockerd": "docker.io", "debootstrap": "debootstrap"}
-"""Debian packages by the program for which they are wanted."""
+PACKAGES: Final = {"debootstrap": "debootstrap", "faketime": "faketime"}
+"""Debian packages by the program for which they are wanted; the second one is for tests of clocks that are wrong."""
+ENGINE_PACKAGES: Final = {"dockerd": "docker.io"}
 COMPOSE_PACKAGE: Final = "docker-compose"
 _START_S: Final = 60.0
 _LOG_TAIL: Final = 2000
@@ -52,7 +53,7 @@ def engine(log: Path) -> Iterator[None]:
 
 def missing_packages(*, needs_engine: bool) -> list[str]:
     """Return the Debian packages whose programs are not here."""
-    wanted = PACKAGES if needs_engine else {"debootstrap": PACKAGES["debootstrap"]}
+    wanted = PACKAGES | ENGINE_PACKAGES if needs_engine else PACKAGES
     missing = [package for program, package in wanted.items() if shutil.which(program) is None]
     return missing if compose_command() else [*missing, COMPOSE_PACKAGE]
 
@@ -91,7 +92,7 @@ def _command(
     """Run a command with a Docker engine. Its exit code is the command's.
 
     Where no engine answers and you are root, docker.io is installed with apt-get and dockerd runs until the command has
-    ended. debootstrap and docker-compose are installed as well where they are missing.
+    ended. debootstrap, faketime and docker-compose are installed as well where they are missing.
 
     Example: python -m infra.docker.with_engine -- pytest tests/docker
     """

@@ -34,15 +34,16 @@ def images() -> Mapping[str, Image]:
             pool.submit(make) for make in (make_services_base, make_python_base, make_systemd_image)
         ]
         parts += [pool.submit(make_needed_wheels, program, BUILD_FOLDER / program) for program in Program]
-    for part in parts:
-        part.result()
-    built = {str(program): build_program(program, TAG) for program in Program}
+        for part in parts:
+            part.result()
+        programs = pool.map(lambda program: build_program(program, TAG), Program)
+        built = {str(program): image for program, image in zip(Program, programs, strict=True)}
     return {**built, "services": build_services(TAG)}
 
 
 @pytest.fixture(scope="session")
 def stack(images: Mapping[str, Image]) -> Iterator[Stack]:
-    """Give a stack on which two agents are enrolled and listen."""
+    """Give a stack on which the agents of six observers are enrolled and listen."""
     names = {str(program): images[program].name for program in Program}
     names |= dict.fromkeys(("postgres", "redis", "haproxy"), images["services"].name)
     with TemporaryDirectory(prefix="bandwatch-docker-") as folder, running_stack(Path(folder), names) as running:

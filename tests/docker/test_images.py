@@ -6,7 +6,7 @@ import pytest
 
 from infra.docker.build import Image, Program
 from infra.docker.commands import run, succeeds
-from tests.docker.stacks import CONFINED
+from tests.docker.agents import CONFINED
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(900)]
 AGENT_LIMIT_MB = 400

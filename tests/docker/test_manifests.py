@@ -11,10 +11,8 @@ import yaml
 from infra.docker.commands import run
 from infra.docker.wheels import PROJECT
 from infra.docker.with_engine import compose_command
-from tests.docker.stacks import CELL, Stack
-from tests.integration.platforms import until
+from tests.docker.stacks import Stack, until_enough_to_train_is_stored
 
-ENOUGH_TO_TRAIN = 6
 KUBERNETES = PROJECT / "infra/kubernetes"
 FOREIGN = {"ScaledObject", "TriggerAuthentication"}
 """Kinds of KEDA, of which the schemas of Kubernetes know nothing."""
@@ -84,7 +82,7 @@ def test_the_query_by_which_workers_are_scaled_counts_open_runs(stack: Stack) ->
     scaling = list(yaml.safe_load_all((KUBERNETES / "base/worker-scaling.yaml").read_text()))
     query = scaling[0]["spec"]["triggers"][0]["metadata"]["query"]
     with stack.operator() as client:
-        until(lambda: client.segment_totals(cell=CELL).segments >= ENOUGH_TO_TRAIN, "segments to train on")
+        until_enough_to_train_is_stored(client)
         before = int(stack.query(query))
         order = client.create_teacher_run("bands/north", max_epochs=1, stride_frames=50)
         assert int(stack.query(query)) == before + 1

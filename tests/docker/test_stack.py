@@ -1,20 +1,34 @@
-"""The platform in containers, as infra/compose.yaml describes it, works and loses nothing when parts of it fail."""
+"""The platform in containers, as infra/compose.yaml describes it: six observers of two cells, and what they find."""
 
-import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from typing import Final
 
 import pytest
 
-from bandwatch.wire.v1.model_pb2 import TRAINING_RUN_STATE_SUCCEEDED, RolloutPlan
-from infra.docker.commands import run
+from bandwatch.wire.convert import to_moment
+from bandwatch.wire.v1.incident_pb2 import Incident
+from bandwatch.wire.v1.model_pb2 import RolloutPlan
 from operator_console.coordinator_client import AdminClient
-from tests.docker.stacks import CELL, OBSERVERS, Stack, acknowledged, assert_nothing_lost, register
+from tests.docker.stacks import (
+    CELLS,
+    Stack,
+    assert_nothing_lost,
+    observers_of,
+    register,
+    until_enough_to_train_is_stored,
+    until_stored,
+    until_succeeded,
+)
 from tests.integration.platforms import until
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(900)]
-FROZEN_S = 20.0
-MORE = 3
-"""Things that each agent is to deliver before and during a fault."""
+BURSTS: Final = tuple(
+    {"kind": "ofdm-1mhz", "start_s": begin_s, "stop_s": begin_s + 3, "ratio_db": 10, "offset_hz": 0.3e6}
+    for begin_s in (6, 12, 18, 24)
+)
+"""A foreign transmitter within the band, as strong as the cell and more."""
 
 
 @pytest.fixture
@@ -23,73 +37,56 @@ def client(stack: Stack) -> Iterator[AdminClient]:
         yield client
 
 
-def until_more_is_delivered(stack: Stack) -> None:
-    """Wait until the coordinators took more from each agent."""
-    before = {observer: acknowledged(stack, observer) for observer in OBSERVERS}
-    until(
-        lambda: all(acknowledged(stack, observer) >= count + MORE for observer, count in before.items()),
-        "more taken of every agent",
-    )
+def runs_at(client: AdminClient, cell: str, model: str) -> bool:
+    """Tell whether every observer of a cell says that it runs a model."""
+    return all(client.get_observer(f"observers/{name}").reported.running_model == model for name in observers_of(cell))
 
 
-def until_nothing_more_is_delivered(stack: Stack) -> dict[str, int]:
-    """Wait until what was on its way has arrived, and return how much of each agent was taken."""
-    seen: list[dict[str, int]] = []
-
-    def nothing_more() -> bool:
-        seen.append({observer: acknowledged(stack, observer) for observer in OBSERVERS})
-        return len(seen) > 1 and seen[-1] == seen[-2]
-
-    until(nothing_more, "nothing more taken")
-    return seen[-1]
-
-
-def runs_everywhere(client: AdminClient, model: str) -> bool:
-    return all(client.get_observer(f"observers/{name}").reported.running_model == model for name in OBSERVERS)
-
-
-def test_a_teacher_is_trained_and_released_and_then_a_student(client: AdminClient) -> None:
-    until(lambda: client.segment_totals(cell=CELL).segments >= 2 * MORE, "segments to train on")
-    teacher = client.create_teacher_run("bands/north", max_epochs=1, stride_frames=50, seed=1)
-    until(lambda: client.get_run(teacher.name).state == TRAINING_RUN_STATE_SUCCEEDED, "the teacher", 240)
-    model = client.get_run(teacher.name).model
-    client.create_release(model, RolloutPlan(at_once=True))
-    until(lambda: runs_everywhere(client, model), "the teacher everywhere")
-    student = client.create_student_run(CELL, teachers=[model], frozen_layers=2, max_epochs=1, stride_frames=50)
-    until(lambda: client.get_run(student.name).state == TRAINING_RUN_STATE_SUCCEEDED, "the student", 240)
-    fitted = client.get_run(student.name).model
-    assert fitted != model
-    client.create_release(fitted, RolloutPlan(at_once=True))
-    until(lambda: runs_everywhere(client, fitted), "the student everywhere")
+def test_a_teacher_is_trained_and_released_and_then_a_student_of_each_cell(client: AdminClient) -> None:
+    until_enough_to_train_is_stored(client)
+    order = client.create_teacher_run("bands/north", max_epochs=1, stride_frames=50, seed=1)
+    teacher = until_succeeded(client, order.name)
+    client.create_release(teacher, RolloutPlan(at_once=True))
+    until(lambda: all(runs_at(client, cell, teacher) for cell in CELLS), "the teacher everywhere")
+    orders = {
+        cell: client.create_student_run(
+            f"cells/{cell}", teachers=[teacher], frozen_layers=2, max_epochs=1, stride_frames=50
+        ).name
+        for cell in CELLS
+    }
+    students = {cell: until_succeeded(client, run) for cell, run in orders.items()}
+    assert len({teacher, *students.values()}) == 1 + len(CELLS)
+    for student in students.values():
+        client.create_release(student, RolloutPlan(at_once=True))
+    until(lambda: all(runs_at(client, cell, student) for cell, student in students.items()), "each at its cell")
 
 
-@pytest.mark.parametrize("service", ["coordinator-1", "coordinator-2"])
-def test_agents_go_on_through_the_other_coordinator_when_one_is_killed(
-    stack: Stack, client: AdminClient, service: str
+def test_a_transmitter_in_one_cell_is_one_incident_of_that_cell_which_several_observers_saw(
+    stack: Stack, client: AdminClient
 ) -> None:
-    until_more_is_delivered(stack)
-    killed = stack.container(service)
-    run("docker", "kill", killed)
-    until_more_is_delivered(stack)
-    assert not stack.is_running(service)
-    run("docker", "start", killed)
-    until(lambda: stack.is_healthy(service), "the coordinator healthy again")
-    assert assert_nothing_lost(stack, client) > 0
+    began_at = datetime.now(UTC)
 
+    def listen_to_bursts(name: str) -> None:
+        agent = stack.agents[name]
+        agent.end()
+        agent.hears_besides(BURSTS)
+        agent.listen("--anomalies", "/etc/bandwatch/anomalies.json")
 
-def test_nothing_is_lost_while_the_database_stands_still(stack: Stack, client: AdminClient) -> None:
-    until_more_is_delivered(stack)
-    run("docker", "pause", stack.container("postgres"))
-    try:
-        before = until_nothing_more_is_delivered(stack)
-        threading.Event().wait(FROZEN_S)
-        assert {observer: acknowledged(stack, observer) for observer in OBSERVERS} == before
-    finally:
-        run("docker", "unpause", stack.container("postgres"))
-    until_more_is_delivered(stack)
+    def incidents(cell: str) -> list[Incident]:
+        found = client.list_incidents(cell=f"cells/{cell}")
+        return [incident for incident in found if to_moment(incident.box.end_time) >= began_at]
+
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(listen_to_bursts, observers_of("oak")))
+    heard_by_all = len(observers_of("oak")) * len(BURSTS)
+    until(lambda: any(incident.event_count >= heard_by_all for incident in incidents("oak")), "the incident")
+    [incident] = incidents("oak")
+    assert len(incident.observers) > 1
+    assert set(incident.observers) <= {f"observers/{name}" for name in observers_of("oak")}
+    assert incidents("elm") == []
     assert assert_nothing_lost(stack, client) > 0
 
 
 def test_the_simulated_observer_of_compose_enrols_and_delivers(stack: Stack, client: AdminClient) -> None:
     stack.start_simulated(register(client, "shed"))
-    until(lambda: client.segment_totals(observer="observers/shed").segments > 0, "a segment of it")
+    until_stored(client, "shed", 1)
