@@ -52,13 +52,14 @@ class EventKeeper:
     def _record(self, sighting: Sighting, desired: DesiredState) -> EventRecord:
         shape = sighting.shape
         low_hz, high_hz = _edges_hz(desired, shape.first_bin, shape.last_bin)
+        start_at, stop_at = self._start_of(sighting), self._moment(sighting, sighting.stop_frame)
         return EventRecord(
             event_id=sighting.event_id,
             cell=desired.cell,
             low_hz=low_hz,
             high_hz=high_hz,
-            start_at=self._start_of(sighting),
-            end_at=self._moment(sighting, sighting.stop_frame) if sighting.ended else None,
+            start_at=start_at,
+            end_at=max(start_at, stop_at) if sighting.ended else None,  # the clock may have been set back meanwhile
             kind=shape.kind,
             kind_confidence=shape.confidence,
             severity=sighting.severity,

@@ -6,7 +6,7 @@ import shutil
 import sqlite3
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import date
 from pathlib import Path
 from typing import Final, TypeVar
@@ -42,6 +42,8 @@ _FAULTS: Final = (DamagedLedgerError, sqlite3.Error, UnicodeDecodeError)
 _PASSING: Final = frozenset({errno.EACCES, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EPERM})
 """Failures to read a file that say nothing about what is in it."""
 _REMEMBERED_ORDERS: Final = 4
+_INDEX_ROOM_BYTES: Final = 8_000_000
+"""Of the disk, left free by segments: letting go of one needs room in the index, too."""
 _log: Final = structlog.stdlib.get_logger()
 T = TypeVar("T")
 
@@ -78,14 +80,18 @@ class Spool:
         """Keep a segment; what does not fit is evicted. Training counts for an order for more, where one is named."""
 
         def put(ledger: Ledger) -> Origin:
-            with ledger.transaction() as totals:
-                origin = ledger.insert(totals, LANE_OF[record.purpose], record.model_dump_json(), len(codes))
-                write_durably(self._codes(origin.sequence), codes)
-                if record.purpose is Purpose.TRAINING:
-                    made = totals.training_frames.get(record.cell, 0)
-                    totals.training_frames[record.cell] = made + record.frame_count
-                    _count_capture(totals, capture, record.frame_count)
-                evicted = self._evict(ledger, totals)
+            self._leave_room(len(codes))
+            with ExitStack() as undoing:
+                with ledger.transaction() as totals:
+                    origin = ledger.insert(totals, LANE_OF[record.purpose], record.model_dump_json(), len(codes))
+                    undoing.callback(self._codes(origin.sequence).unlink, missing_ok=True)
+                    write_durably(self._codes(origin.sequence), codes)
+                    if record.purpose is Purpose.TRAINING:
+                        made = totals.training_frames.get(record.cell, 0)
+                        totals.training_frames[record.cell] = made + record.frame_count
+                        _count_capture(totals, capture, record.frame_count)
+                    evicted = self._evict(ledger, totals)
+                undoing.pop_all()
             self._unlink(evicted)
             return origin
 
@@ -316,6 +322,12 @@ class Spool:
             if item.lane > 0 and self._codes(item.sequence).exists():
                 self._codes(item.sequence).replace(self._quarantined(item.sequence))
         sync_folder(self._root / "quarantine")
+
+    def _leave_room(self, size: int) -> None:
+        """Refuse what would take the last of the disk, without which nothing could be settled any more."""
+        free = shutil.disk_usage(self._root).free
+        if free - size < _INDEX_ROOM_BYTES:
+            raise OSError(errno.ENOSPC, f"the disk has {free / 1e6:.0f} MB left; make room on it")
 
     def _unlink(self, items: Sequence[Item]) -> None:
         for item in items:

@@ -33,7 +33,6 @@ _SETTINGS: Final = {"LEASE_S": 10, "REPUBLISH_S": 2, "STUDENT_DATA_S": 24, "TEAC
 _ENOUGH_TO_TRAIN: Final = 3
 _WANTED: Final = timedelta(hours=2)
 """Radio for training that each agent keeps: more than any test lasts."""
-_FILLER: Final = f"{agents.STATE}/filler"
 _STORED: Final = ("segments", "anomalies", "events", "statistics")
 
 
@@ -54,21 +53,6 @@ OBSERVERS: Final = {
     "lane": Observer("elm", "walking", 5),
     "bus": Observer("elm", "driving", 6),
 }
-
-
-@dataclass(frozen=True)
-class SmallDisk:
-    """A volume in memory that a sleeping container keeps, and, when there is to be less room, a file in it."""
-
-    keeper: str
-
-    def take(self, megabytes: int) -> None:
-        """Fill so much of it."""
-        run("docker", "exec", self.keeper, "dd", "if=/dev/zero", f"of={_FILLER}", "bs=1M", f"count={megabytes}")
-
-    def make_room(self) -> None:
-        """Let go of what was filled."""
-        run("docker", "exec", self.keeper, "rm", _FILLER)
 
 
 class Stack:
@@ -157,8 +141,8 @@ class Stack:
         self.compose("--profile", "simulated", "up", "--detach", "--no-deps", "observer")
 
     @contextmanager
-    def small_disk(self, observer: str, megabytes: int) -> Iterator[SmallDisk]:
-        """Make the volume of an agent one that holds so much, in memory, until the block ends."""
+    def small_disk(self, observer: str, megabytes: int) -> Iterator[None]:
+        """Make the volume of an agent one that holds so much, in memory, which a sleeping container keeps meanwhile."""
         options = ("type=tmpfs", "device=tmpfs", f"o=size={megabytes}m,uid=10001,mode=700")
         volume = f"{self.project}-{observer}"
         run("docker", "volume", "create", *(f"--opt={option}" for option in options), volume)
@@ -166,7 +150,7 @@ class Stack:
         mount = f"--volume={volume}:{agents.STATE}"
         keeper = run("docker", "run", "--detach", *keeping, mount, self._images["agent"], "infinity").strip()
         try:
-            yield SmallDisk(keeper)
+            yield
         finally:
             run("docker", "rm", "--force", keeper)
 

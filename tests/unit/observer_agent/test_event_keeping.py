@@ -6,16 +6,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bandwatch.spectrogram.bands import FRAME_SECONDS
+from bandwatch.spectrogram.bands import FRAME_SECONDS, WINDOW_FRAMES
 from bandwatch.wire.convert import to_moment
 from bandwatch.wire.v1 import incident_pb2
+from observer_agent.agent.event_keeping import EventKeeper
 from observer_agent.agent.keeping import Keeper
+from observer_agent.detection.pipeline import Run
 from observer_agent.detection.segmenter import CutSegment
 from observer_agent.models.desired import DesiredState, SelfTestOrder
+from observer_agent.receivers.clock import SampleClock
 from observer_agent.spool.records import Origin, Purpose, SegmentRecord
 from observer_agent.spool.store import Spool
 from tests.unit.observer_agent.conftest import BAND, CELL, MakeSettings, StartAgent
 from tests.unit.observer_agent.fake_coordinator import FakeCoordinator
+from tests.unit.observer_agent.followed_events import STRIDE, batches_of
 from tests.unit.observer_agent.hand_fed_receiver import CENTER_HZ, RATE_HZ, HandFedReceiver
 from tests.unit.observer_agent.tiny_models import Publisher
 
@@ -93,6 +97,27 @@ def test_a_marked_segment_never_trains(spool: Spool, make_settings: MakeSettings
     keeper.keep([cut(0), cut(1, self_test="selfTests/t1"), cut(2)], desired(training_s=100.0))
     keeper.keep_rest(desired(training_s=100.0))
     assert sorted(kept(spool)) == [0, 2]
+
+
+def test_an_event_over_which_the_clock_was_set_back_never_ends_before_it_began(
+    spool: Spool, make_settings: MakeSettings
+) -> None:
+    clock = SampleClock(RATE_HZ)
+    events = EventKeeper(keeper_of(spool, make_settings), clock, make_settings(**QUICK))
+    flags = np.zeros(60, np.bool_)
+    flags[20:30] = True
+    codes = np.full((60 * STRIDE + WINDOW_FRAMES, 128), 100, np.uint8)
+    clock.arrived(0, NOON)
+    *most, last = batches_of(codes, flags, [32 * STRIDE], Run(0, 0, RATE_HZ))
+    for batch in most:
+        events.push(batch, desired())
+    clock.arrived(0, NOON - timedelta(hours=1), discontinuity=True)
+    events.push(last, desired())
+    events.close(desired())
+    first, final = (held.record for held in spool.events(10))
+    assert first.event_id == final.event_id
+    assert first.end_at is None
+    assert final.end_at == final.start_at == first.start_at
 
 
 async def test_an_agent_reports_an_event_when_it_is_raised_and_when_it_is_over(

@@ -5,6 +5,7 @@ import resource
 import shutil
 import sqlite3
 import tempfile
+from datetime import date
 from hashlib import sha256
 from pathlib import Path
 
@@ -15,9 +16,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from bandwatch.errors import UnavailableError
+from observer_agent.spool.files import write_durably
 from observer_agent.spool.ledger import Totals, is_damage
 from observer_agent.spool.records import LANE_OF, HeldSegment, Lane, Origin, Purpose
 from observer_agent.spool.store import Spool
+from tests.small_disks import small_disk
 from tests.unit.observer_agent.spooled import CELL, make_anomaly, make_segment
 
 
@@ -484,6 +487,41 @@ def test_a_disk_that_takes_nothing_is_said_and_nothing_is_half_kept(tmp_path: Pa
         spool.put_segment(*make_segment(2))
     assert (spool.totals.made, unaccounted(spool.totals)) == (1, 0)
     spool.close()
+
+
+@pytest.mark.fault(
+    "an observer's disk full of segments",
+    "what it holds can still be settled, and settling makes room",
+)
+def test_a_disk_full_of_segments_lets_go_of_what_is_acknowledged(tmp_path: Path) -> None:
+    size = 2_000_000
+    with small_disk(tmp_path / "disk", 20 << 20) as disk:
+        spool = open_spool(disk.folder)
+        while shutil.disk_usage(disk.folder).free > 8_000_000 + size:
+            spool.put_segment(*make_segment(1, frames=size // 128))
+        with pytest.raises(UnavailableError, match="make room"):
+            spool.put_segment(*make_segment(2, frames=size // 128))
+        made = spool.totals.made
+        assert made >= 4
+        files = {path.name for path in (disk.folder / "spool" / "segments").iterdir()}
+        assert files == {f"{number}.u8" for number in range(1, made + 1)}
+        spool.count_sent(date(2026, 1, 1), size)
+        first = spool.next_segment()
+        assert first is not None
+        spool.acknowledge([first.origin])
+        spool.put_segment(*make_segment(3, frames=size // 128))
+        assert (spool.totals.held, spool.totals.acknowledged, unaccounted(spool.totals)) == (made, 1, 0)
+        spool.close()
+
+
+def test_what_the_disk_does_not_take_leaves_nothing_behind(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", 4 << 20) as disk:
+        file = disk.folder / "state"
+        write_durably(file, b"before")
+        with pytest.raises(OSError, match="No space left"):
+            write_durably(file, bytes(5 << 20))
+        assert [path.name for path in disk.folder.iterdir()] == ["state"]
+        assert file.read_bytes() == b"before"
 
 
 def test_a_spool_that_was_closed_is_not_taken_for_a_damaged_one(tmp_path: Path) -> None:
