@@ -31,7 +31,7 @@ test-docker: $(STAMP) ## Build the images, run the platform in containers, break
 	$(BIN)/python -m infra.docker.with_engine -- $(BIN)/python -m pytest -p no:randomly tests/docker $(ARGUMENTS)
 
 reliability: $(STAMP) ## Provoke every fault that tests know, and write docs/reliability.md.
-	$(BIN)/python -m infra.docker.with_engine -- $(BIN)/python -m pytest -n auto --dist loadfile -m fault --fault-table docs/reliability.md $(ARGUMENTS)
+	$(BIN)/python -m infra.docker.with_engine -- $(BIN)/python -m pytest -n auto --dist loadfile -m fault --fault-table=docs/reliability.md tests $(ARGUMENTS)
 
 check: $(STAMP) ## Lint, types, layers, contract.
 	$(BIN)/ruff check .
