@@ -130,7 +130,7 @@ class ObserverServicer(EventsPart, MetadataPart, StatisticsPart, observer_servic
     ) -> AsyncIterator[pb.UploadSegmentsResponse]:
         """Answer each segment alone, in order, once it is durable or refused."""
         with self._turnstile.entered(current_caller.get().observer_id, "UploadSegments"):
-            async for batch in in_batches(request_iterator, self._admit, SEGMENTS_IN_WORK):
+            async for batch in in_batches(request_iterator, self._admit, SEGMENTS_IN_WORK, self._stopping):
                 for response in await self._store(batch):
                     yield response
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 
 import grpc
@@ -133,6 +134,21 @@ async def test_what_was_acknowledged_is_there_after_a_restart(
     await _send(coordinator, network.tokens["roof"], *(upload(number) for number in range(1, 21)))
     async with start_coordinator() as restarted:
         assert len(await _stored(restarted)) == 20
+
+
+async def test_a_coordinator_that_stops_ends_streams_on_which_nothing_is_under_way(
+    start_coordinator: StartCoordinator, coordinator: Coordinator, network: Network
+) -> None:
+    async with AsyncExitStack() as channels:
+        async with start_coordinator() as stopping:
+            service = await channels.enter_async_context(stopping.observer(network.tokens["roof"]))
+            call = service.UploadSegments()
+            await call.write(upload(1))
+            answer = await call.read()
+        assert await call.code() is grpc.StatusCode.OK
+    assert isinstance(answer, UploadSegmentsResponse)
+    assert answer.outcome == UPLOAD_OUTCOME_STORED
+    assert len(await _stored(coordinator)) == 1
 
 
 async def test_anomalies_are_accepted_one_by_one(coordinator: Coordinator, network: Network) -> None:

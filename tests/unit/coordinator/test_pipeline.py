@@ -86,9 +86,14 @@ async def leaving_nothing() -> AsyncIterator[None]:
     assert asyncio.all_tasks() == before
 
 
-async def answers_of(requests: AsyncIterator[int], work: Work, answers: list[int] | None = None) -> None:
+async def answers_of(
+    requests: AsyncIterator[int],
+    work: Work,
+    answers: list[int] | None = None,
+    stopping: asyncio.Event | None = None,
+) -> None:
     """Take every answer."""
-    async for batch in in_batches(requests, work, DEPTH):
+    async for batch in in_batches(requests, work, DEPTH, stopping or asyncio.Event()):
         if answers is not None:
             answers += batch
 
@@ -110,7 +115,7 @@ async def test_answers_keep_the_order_of_the_requests_whatever_is_done_first(ord
                 await asyncio.sleep(0)
 
         ending = asyncio.create_task(end_in_that_order())
-        batches = [batch async for batch in in_batches(sent(*range(9)), work, depth)]
+        batches = [batch async for batch in in_batches(sent(*range(9)), work, depth, asyncio.Event())]
         await ending
         assert [answer for batch in batches for answer in batch] == [10 * request for request in range(9)]
         assert all(1 <= len(batch) <= depth for batch in batches)
@@ -119,13 +124,13 @@ async def test_answers_keep_the_order_of_the_requests_whatever_is_done_first(ord
 
 async def test_no_request_gives_no_batch() -> None:
     async with leaving_nothing():
-        assert [batch async for batch in in_batches(sent(), Work(), DEPTH)] == []
+        assert [batch async for batch in in_batches(sent(), Work(), DEPTH, asyncio.Event())] == []
 
 
 async def test_a_fast_sender_waits_while_as_many_as_allowed_are_in_work() -> None:
     async with leaving_nothing():
         work = Work()
-        async with aclosing(in_batches(sent_and_held(*range(100)), work, DEPTH)) as batches:
+        async with aclosing(in_batches(sent_and_held(*range(100)), work, DEPTH, asyncio.Event())) as batches:
             first = asyncio.ensure_future(anext(batches))
             await work.until_begun(DEPTH)
             await settle()
@@ -140,7 +145,7 @@ async def test_an_answer_does_not_wait_for_requests_that_have_not_come() -> None
     async with leaving_nothing():
         work = Work()
         work.end(1)
-        async with aclosing(in_batches(sent_and_held(1), work, DEPTH)) as batches:
+        async with aclosing(in_batches(sent_and_held(1), work, DEPTH, asyncio.Event())) as batches:
             assert await anext(batches) == [10]
 
 
@@ -204,8 +209,22 @@ async def test_a_caller_who_leaves_early_leaves_no_work_behind() -> None:
     async with leaving_nothing():
         work = Work()
         work.end(*range(DEPTH))
-        async with aclosing(in_batches(sent_and_held(*range(100)), work, DEPTH)) as batches:
+        async with aclosing(in_batches(sent_and_held(*range(100)), work, DEPTH, asyncio.Event())) as batches:
             await anext(batches)
             await work.until_begun(2 * DEPTH)
         assert work.cancelled == set(range(DEPTH, 2 * DEPTH))
         assert work.under_way == set()
+
+
+async def test_whoever_stops_answers_what_is_in_work_and_takes_no_more() -> None:
+    async with leaving_nothing():
+        work, stopping = Work(), asyncio.Event()
+        answers: list[int] = []
+        caller = asyncio.create_task(answers_of(sent_and_held(*range(100)), work, answers, stopping))
+        await work.until_begun(DEPTH)
+        stopping.set()
+        await settle()
+        work.end(*range(DEPTH))
+        await caller
+        assert answers == [0, 10, 20, 30]
+        assert len(work.begun) == DEPTH
