@@ -126,7 +126,7 @@ class _ControlSide:
             model_cache_bytes=settings.model_cache_mb * _MEGABYTE,
             make_report=self._report,
             on_plan=lambda _: self._look(),
-            on_credit=lambda _: None,
+            on_orders=lambda _: None,
         )
 
     async def run(self) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from google.protobuf.json_format import MessageToDict
@@ -11,7 +11,7 @@ from google.protobuf.json_format import MessageToDict
 from bandwatch.artifacts.blobs import Blobs
 from bandwatch.errors import InvalidArgumentError, NotFoundError, PermissionDeniedError
 from bandwatch.identity.keyring import Keyring
-from bandwatch.wire.convert import to_duration_message
+from bandwatch.wire.convert import to_duration_message, to_timestamp
 from bandwatch.wire.v1 import observer_service_pb2 as pb
 from bandwatch.wire.v1 import observer_service_pb2_grpc
 from bandwatch.wire.v1.spectrum_pb2 import CODES_ENCODING_ZSTD, Anomaly, Origin
@@ -98,6 +98,7 @@ class ObserverServicer(EventsPart, MetadataPart, StatisticsPart, observer_servic
             upload_credit_bytes=self._limits.upload_credit_bytes,
             next_poll=to_duration_message(self._limits.poll),
             renew_certificate=request.authorities_digest not in ("", self._keyring().digest),
+            answer_time=to_timestamp(datetime.now(UTC)),
         )
 
     async def _sync_free(self, reports: Sequence[tuple[str, dict[str, Any]]]) -> list[observers.DesiredState | None]:

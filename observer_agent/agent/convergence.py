@@ -17,7 +17,7 @@ from observer_agent.models.desired import DesiredState, load_desired, save_desir
 from observer_agent.models.store import ModelStore
 from observer_agent.places.place_finder import order_ahead
 from observer_agent.uplink.client import Uplink, WatchRefusedError
-from observer_agent.uplink.messages import Refusal, Report
+from observer_agent.uplink.messages import Orders, Refusal, Report
 
 _SHORTEST_POLL_S: Final = 0.1
 _POLL_JITTER: Final = 0.2
@@ -36,7 +36,7 @@ class Convergence:
         model_cache_bytes: int,
         make_report: Callable[[], Report],
         on_plan: Callable[[Plan], None],
-        on_credit: Callable[[int], None],
+        on_orders: Callable[[Orders], None],
     ) -> None:
         self.desired: DesiredState | None = None
         self.applied_revision = 0
@@ -53,7 +53,7 @@ class Convergence:
         self._adoption = adoption
         self._make_report = make_report
         self._on_plan = on_plan
-        self._on_credit = on_credit
+        self._on_orders = on_orders
         self._poll_s = 0.0
         self._hint = asyncio.Event()
         self._heard = asyncio.Event()
@@ -98,7 +98,7 @@ class Convergence:
             orders = await self._uplink.sync(told)
             self.last_sync_at = datetime.now(UTC)
             self._poll_s = orders.next_poll_s
-            self._on_credit(orders.upload_credit_bytes)
+            self._on_orders(orders)
             await self._become(orders.desired)
         finally:
             self.attempted.set()

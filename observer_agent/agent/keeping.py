@@ -24,6 +24,7 @@ from observer_agent.settings import AgentSettings, Mobility
 from observer_agent.spool.records import AnomalyRecord, EventRecord, Purpose, SegmentRecord, StatisticsRecord
 from observer_agent.spool.store import Spool
 
+_LARGEST_CLOCK_ERROR_S: Final = 86_400.0
 _log: Final = structlog.stdlib.get_logger()
 
 
@@ -57,6 +58,14 @@ class Keeper:
         self._on_made = on_made
         self._budget = EvidenceBudget(settings.evidence_segments_per_hour)
         self._waiting: _Waiting | None = None
+        self._clock_error_s = settings.clock_error_s
+
+    def note_clock(self, off_s: float) -> None:
+        """Take note of how far this machine's clock is off: what is made from now on says so, and does not train."""
+        usual_s, before_s = self._settings.clock_error_s, self._clock_error_s
+        self._clock_error_s = max(usual_s, min(off_s, _LARGEST_CLOCK_ERROR_S))
+        if self._clock_error_s > usual_s >= before_s:
+            _log.warning("this machine's clock is not the coordinator's: set it", off_s=round(off_s, 1))
 
     def report(self, batch: FrameBatch, cell: str, clock: SampleClock) -> int:
         """Keep the anomalies of a batch and return how many there are."""
@@ -146,7 +155,7 @@ class Keeper:
         return SegmentRecord(
             cell=cell,
             start_at=segment.start_at,
-            clock_error_s=self._settings.clock_error_s,
+            clock_error_s=self._clock_error_s,
             frame_count=len(segment.codes),
             reference_dbm=DEFAULT_REFERENCE_DB,
             purpose=purpose,

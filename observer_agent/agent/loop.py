@@ -33,7 +33,7 @@ from observer_agent.receivers.blocks import Receiver
 from observer_agent.settings import AgentSettings, Mobility
 from observer_agent.spool.store import Spool
 from observer_agent.uplink.client import Uplink
-from observer_agent.uplink.messages import Report
+from observer_agent.uplink.messages import Orders, Report
 
 VERSION: Final = version("bandwatch")
 _SHOWN_REFUSALS: Final = 10
@@ -89,7 +89,7 @@ class Agent:
             model_cache_bytes=settings.model_cache_mb * _MEGABYTE,
             make_report=self._report,
             on_plan=self._set_up,
-            on_credit=self._delivery.allow,
+            on_orders=self._heed,
         )
 
     def stop(self) -> None:
@@ -180,6 +180,10 @@ class Agent:
         self._listener.plan = plan
         desired = self._convergence.desired
         self._delivery.budget.allow(desired.upload_budget_bytes if desired else 0)
+
+    def _heed(self, orders: Orders) -> None:
+        self._delivery.allow(orders.upload_credit_bytes)
+        self._keeper.note_clock(orders.clock_off_s)
 
     def _wake(self) -> None:
         """Called by the radio side's thread."""

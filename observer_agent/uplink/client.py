@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime
 from typing import Self
 
 import grpc
@@ -75,10 +76,12 @@ class Uplink:
         with bandwatch_errors():
             request = messages.sync_request(report)
             request.authorities_digest = self.identity.authorities_digest
+            asked_at = datetime.now(UTC)
             answer = await self._stub.Sync(request, timeout=self._settings.sync_deadline_s)
+            answered_at = datetime.now(UTC)
         if answer.renew_certificate:
             self.renewal_wanted.set()
-        return messages.orders_of(answer)
+        return messages.orders_of(answer, asked_at, answered_at)
 
     async def watch(self, known_revision: int) -> AsyncIterator[int]:
         """Yield revisions of the desired state as they are made, until the deadline of the call ends it.

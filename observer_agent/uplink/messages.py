@@ -64,11 +64,15 @@ class Report:
 
 @dataclass(frozen=True)
 class Orders:
-    """The answer to a report: the desired state, bytes that may be in flight, and when to ask again."""
+    """The answer to a report: the desired state, bytes that may be in flight, and when to ask again.
+
+    `clock_off_s` is how far this machine's clock is from the coordinator's, at least, in seconds.
+    """
 
     desired: DesiredState
     upload_credit_bytes: int
     next_poll_s: float
+    clock_off_s: float
 
 
 @dataclass(frozen=True)
@@ -123,8 +127,8 @@ def _rung_number(rung: str) -> spectrum_pb2.Rung.ValueType:
     return spectrum_pb2.Rung.Value(f"RUNG_{(rung or 'unspecified').upper()}")
 
 
-def orders_of(response: pb.SyncResponse) -> Orders:
-    """Read an answer to a report.
+def orders_of(response: pb.SyncResponse, asked_at: datetime, answered_at: datetime) -> Orders:
+    """Read an answer to a report that was made and answered at these moments of this machine's clock.
 
     Raises:
         UnavailableError: It lacks the cell or the band, so it says nothing yet.
@@ -137,7 +141,20 @@ def orders_of(response: pb.SyncResponse) -> Orders:
         state = _desired_state(desired)
     except ValidationError as error:
         raise CorruptError(f"the coordinator wants what cannot be: {error}") from error
-    return Orders(state, response.upload_credit_bytes, convert.to_span(response.next_poll).total_seconds())
+    return Orders(
+        desired=state,
+        upload_credit_bytes=response.upload_credit_bytes,
+        next_poll_s=convert.to_span(response.next_poll).total_seconds(),
+        clock_off_s=_clock_off_s(response, asked_at, answered_at),
+    )
+
+
+def _clock_off_s(response: pb.SyncResponse, asked_at: datetime, answered_at: datetime) -> float:
+    """Return how far the coordinator's moment lies outside of the call; 0 where it named none."""
+    if not response.HasField("answer_time"):
+        return 0.0
+    there_at = convert.to_moment(response.answer_time)
+    return max((asked_at - there_at).total_seconds(), (there_at - answered_at).total_seconds(), 0.0)
 
 
 def _desired_state(message: pb.DesiredState) -> DesiredState:

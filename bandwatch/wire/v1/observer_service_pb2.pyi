@@ -447,6 +447,7 @@ class SyncResponse(_message.Message):
     UPLOAD_CREDIT_BYTES_FIELD_NUMBER: _builtins.int
     NEXT_POLL_FIELD_NUMBER: _builtins.int
     RENEW_CERTIFICATE_FIELD_NUMBER: _builtins.int
+    ANSWER_TIME_FIELD_NUMBER: _builtins.int
     upload_credit_bytes: _builtins.int
     """Bytes of segments that the coordinator takes until the next Sync."""
     renew_certificate: _builtins.bool
@@ -457,6 +458,10 @@ class SyncResponse(_message.Message):
     def next_poll(self) -> _duration_pb2.Duration:
         """When to call again unless a hint comes first."""
 
+    @_builtins.property
+    def answer_time(self) -> _timestamp_pb2.Timestamp:
+        """The coordinator's clock when it answered: the agent sees by it how far its own is off."""
+
     def __init__(
         self,
         *,
@@ -464,10 +469,11 @@ class SyncResponse(_message.Message):
         upload_credit_bytes: _builtins.int = ...,
         next_poll: _duration_pb2.Duration | None = ...,
         renew_certificate: _builtins.bool = ...,
+        answer_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["desired", b"desired", "next_poll", b"next_poll"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["answer_time", b"answer_time", "desired", b"desired", "next_poll", b"next_poll"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["desired", b"desired", "next_poll", b"next_poll", "renew_certificate", b"renew_certificate", "upload_credit_bytes", b"upload_credit_bytes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer_time", b"answer_time", "desired", b"desired", "next_poll", b"next_poll", "renew_certificate", b"renew_certificate", "upload_credit_bytes", b"upload_credit_bytes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

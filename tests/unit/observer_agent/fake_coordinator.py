@@ -7,7 +7,7 @@ import hashlib
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import grpc
@@ -49,6 +49,7 @@ class FakeCoordinator(ObserverServiceServicer, EnrollmentServiceServicer):
         self.desired: DesiredState | None = None
         self.credit_bytes = 8 << 20
         self.next_poll_s = 60.0
+        self.clock_ahead: timedelta | None = timedelta(0)
         self.refuse_watches = False
         self.watched_at_s: list[float] = []
         self.reports: list[pb.ReportedState] = []
@@ -127,6 +128,8 @@ class FakeCoordinator(ObserverServiceServicer, EnrollmentServiceServicer):
         await self.changed()
         response = pb.SyncResponse(upload_credit_bytes=self.credit_bytes, renew_certificate=self.wants_renewal)
         response.next_poll.FromMilliseconds(int(self.next_poll_s * 1000))
+        if self.clock_ahead is not None:
+            response.answer_time.FromDatetime(datetime.now(UTC) + self.clock_ahead)
         if self.desired is not None:
             response.desired.CopyFrom(_desired_message(self.desired))
         return response

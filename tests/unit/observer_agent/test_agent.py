@@ -1,5 +1,6 @@
 """The agent as a whole, in this process, with real frames, real models and a real coordinator in memory."""
 
+from datetime import timedelta
 from itertools import pairwise
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 
 from bandwatch.errors import UnavailableError
 from bandwatch.spectrogram.bands import FRAME_SECONDS
+from bandwatch.wire.convert import to_span
 from observer_agent.agent.status import read_status
 from tests.unit.observer_agent.conftest import CELL, MakeSettings, StartAgent
 from tests.unit.observer_agent.fake_coordinator import FakeCoordinator
@@ -35,6 +37,36 @@ async def test_an_agent_captures_training_data_up_to_its_target_without_a_model(
     assert {segment.purpose for segment in segments} == {2}
     assert {(segment.scored_by_serial, segment.anomalous_windows) for segment in segments} == {(0, 0)}
     assert agent.spool.training_frames(CELL) * FRAME_SECONDS >= 0.2
+
+
+@pytest.mark.parametrize(
+    ("ahead", "error_s"),
+    [
+        (timedelta(0), 0.1),
+        (None, 0.1),
+        (timedelta(seconds=40), 40.0),
+        (timedelta(seconds=-40), 40.0),
+        (timedelta(days=300), 86_400.0),
+    ],
+    ids=["right", "not told", "behind", "ahead", "far behind"],
+)
+async def test_segments_say_how_far_the_clock_is_from_the_coordinators(
+    coordinator: FakeCoordinator,
+    make_settings: MakeSettings,
+    start_agent: StartAgent,
+    ahead: timedelta | None,
+    error_s: float,
+) -> None:
+    coordinator.clock_ahead = ahead
+    assert coordinator.desired is not None
+    coordinator.desired = coordinator.desired.model_copy(update={"training_target_s": 0.1})
+    receiver = HandFedReceiver()
+    receiver.feed(400)
+    receiver.end()
+    async with start_agent(receiver, make_settings(exit_at_end=True)) as agent:
+        await agent.task
+    [(segment, _)] = coordinator.segments.values()
+    assert to_span(segment.clock_error).total_seconds() == pytest.approx(error_s, abs=1.0 if ahead else 1e-6)
 
 
 async def test_every_anomalous_window_is_reported_and_its_segment_is_evidence(
