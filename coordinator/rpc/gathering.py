@@ -9,6 +9,8 @@ from bandwatch.errors import UnavailableError
 from bandwatch.wire.channel import CALL_DEADLINE_S
 
 MOST_AT_ONCE: Final = 200
+PAUSE_S: Final = 0.01
+"""How long questions collect where several came during a batch: a batch costs nearly as much for few as for many."""
 
 AskedT = TypeVar("AskedT")
 AnswerT = TypeVar("AnswerT")
@@ -17,9 +19,9 @@ AnswerT = TypeVar("AnswerT")
 class Gathering(Generic[AskedT, AnswerT]):
     """Answers questions in batches: those that come while one batch is under way make up the next.
 
-    Nobody waits for others to come: a question that comes alone is asked at once. `work` answers all of a batch, in its
-    order, and begins after the last question of it was asked, so that no answer is older than its question. It runs in
-    nobody's name.
+    A question that comes alone is asked at once; where several come during a batch, the next one begins a little later.
+    `work` answers all of a batch, in its order, and begins after the last question of it was asked, so that no answer
+    is older than its question. It runs in nobody's name.
     """
 
     def __init__(self, work: Callable[[Sequence[AskedT]], Awaitable[Sequence[AnswerT]]]) -> None:
@@ -44,6 +46,8 @@ class Gathering(Generic[AskedT, AnswerT]):
             while self._waiting:
                 batch, self._waiting = self._waiting[:MOST_AT_ONCE], self._waiting[MOST_AT_ONCE:]
                 await self._answer([(question, answer) for question, answer in batch if not answer.done()])
+                if len(self._waiting) > 1:
+                    await asyncio.sleep(PAUSE_S)
         finally:
             self._answering = None
 
