@@ -58,17 +58,13 @@ class Way(Protocol):
         """The largest Doppler shift."""
         ...
 
-    def power_gains(self, times_s: NDArray[np.float64], frequencies_hz: NDArray[np.float64]) -> NDArray[np.float32]:
-        """Return the power that arrives of a resource element of energy 1, float32 [ports, times, frequencies].
+    def gains(self, times_s: NDArray[np.float64], frequencies_hz: NDArray[np.float64]) -> NDArray[np.complex64]:
+        """Return the amplitude at which a resource element of energy 1 arrives, complex64 [ports, times, frequencies].
 
         Args:
             times_s: float64 [times], since the stream began.
             frequencies_hz: float64 [frequencies], relative to the middle of the band.
         """
-        ...
-
-    def beat_gains(self, times_s: NDArray[np.float64], frequencies_hz: NDArray[np.float64]) -> NDArray[np.complex64]:
-        """Return the first port's amplitude times the second's conjugate, complex64 [times, frequencies]."""
         ...
 
 
@@ -123,8 +119,9 @@ class MeanFrames:
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return the mean power of one sender and its variance, float32 [1250, 128] each."""
         step = _frames_between_gains(heard.way)
-        times_s = self._times_s(step)
-        gains = _in_frames(heard.way.power_gains(times_s, occupied_hz)[:, np.newaxis] @ blur, step)
+        arriving = heard.way.gains(self._times_s(step), occupied_hz)
+        power: NDArray[np.float32] = arriving.real**2 + arriving.imag**2
+        gains = _in_frames(power[:, np.newaxis] @ blur, step)
         powers = heard.sender.next_powers(_PERIODS * PERIOD_SUBFRAMES)
         pattern = heard.sender.pattern
         at = np.arange(self._frame, self._frame + BLOCK_FRAMES) % pattern.shape[1]
@@ -135,8 +132,8 @@ class MeanFrames:
             whole += gain * of_port
             rest += gain * pattern[port, at]
             cut += gain_of_cut * (self._cut @ powers.cut[port])
-        if len(gains) > 1:
-            beating = _in_frames(heard.way.beat_gains(times_s, occupied_hz) @ blur[0], step)
+        if len(arriving) > 1:
+            beating = _in_frames((arriving[0] * arriving[1].conj()) @ blur[0], step)
             rest += 2 * (beating * heard.sender.beats[at]).real
         gain = np.divide(whole, sent, out=np.zeros_like(whole), where=sent > 0)
         variance = gain**2 * (self._spread @ powers.random_square)

@@ -1,4 +1,4 @@
-"""The ways that signals take to a receiver, as power gains."""
+"""The ways that signals take to a receiver, as gains."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -41,18 +41,6 @@ class FadingWay:
         gains *= (10 ** (self.level_db(times_s) / 20)).astype(np.float32)[:, np.newaxis]
         return gains
 
-    def power_gains(self, times_s: NDArray[np.float64], frequencies_hz: NDArray[np.float64]) -> NDArray[np.float32]:
-        """Return the power of a resource element of energy 1, float32 [ports, times, frequencies]."""
-        gains = self.gains(times_s, frequencies_hz)
-        power: NDArray[np.float32] = gains.real**2 + gains.imag**2
-        return power
-
-    def beat_gains(self, times_s: NDArray[np.float64], frequencies_hz: NDArray[np.float64]) -> NDArray[np.complex64]:
-        """Return the first port's amplitude times the second's conjugate, complex64 [times, frequencies]."""
-        first, second = self.gains(times_s, frequencies_hz)
-        beats: NDArray[np.complex64] = first * second.conj()
-        return beats
-
 
 @dataclass(frozen=True)
 class SteadyWay:
@@ -66,11 +54,7 @@ class SteadyWay:
     level_db: LevelOverTime
     doppler_hz: float = 1.0
 
-    def power_gains(self, times_s: NDArray[np.float64], frequencies_hz: NDArray[np.float64]) -> NDArray[np.float32]:
-        """Return the power that arrives of a resource element of energy 1, float32 [1, times, frequencies]."""
-        power = 10 ** (self.level_db(times_s) / 10)
-        return np.tile(power.astype(np.float32)[:, np.newaxis], (1, 1, len(frequencies_hz)))
-
-    def beat_gains(self, times_s: NDArray[np.float64], frequencies_hz: NDArray[np.float64]) -> NDArray[np.complex64]:
-        """Return nothing, complex64 [times, frequencies]: there is one port."""
-        return np.zeros((len(times_s), len(frequencies_hz)), np.complex64)
+    def gains(self, times_s: NDArray[np.float64], frequencies_hz: NDArray[np.float64]) -> NDArray[np.complex64]:
+        """Return the amplitude of a resource element of energy 1, complex64 [1, times, frequencies]."""
+        amplitude = 10 ** (self.level_db(times_s) / 20)
+        return np.tile(amplitude.astype(np.complex64)[:, np.newaxis], (1, 1, len(frequencies_hz)))

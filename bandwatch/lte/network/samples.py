@@ -51,8 +51,8 @@ class SceneSamples(SampleStream):
         """Return what is received of users."""
         samples = uplink.users.samples_of(uplink.users.next_transmission(BLOCK_SUBFRAMES))
         numerology = self._scene.numerology
-        element = uplink.way.power_gains(self._since_start_s(), np.zeros(1))[0, :, 0]
-        of_slots = np.sqrt(element[::SLOT_SYMBOLS] * np.float32(numerology.subcarriers))
+        element = uplink.way.gains(self._since_start_s(), np.zeros(1))[0, :, 0]
+        of_slots = element[::SLOT_SYMBOLS] * np.float32(np.sqrt(numerology.subcarriers))
         received: NDArray[np.complex64] = samples * np.repeat(of_slots, numerology.slot_samples)
         return received
 
